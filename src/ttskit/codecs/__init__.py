@@ -1,0 +1,1 @@
+"""Decoding, encoding, resampling, joining and loudness: numbers in, numbers out."""
