@@ -1,0 +1,35 @@
+"""tts.yaml, the environment and the arguments become one validated ``Settings``."""
+
+from ttskit.config.loading import (
+    load_settings,
+    masked,
+    masked_section,
+    settings_schema,
+)
+from ttskit.config.settings import (
+    CacheSettings,
+    Limits,
+    OutputSettings,
+    ProviderSettings,
+    ResourceSettings,
+    Routing,
+    Settings,
+    TextSettings,
+    unused_settings,
+)
+
+__all__ = [
+    "CacheSettings",
+    "Limits",
+    "OutputSettings",
+    "ProviderSettings",
+    "ResourceSettings",
+    "Routing",
+    "Settings",
+    "TextSettings",
+    "load_settings",
+    "masked",
+    "masked_section",
+    "settings_schema",
+    "unused_settings",
+]
