@@ -1,0 +1,1 @@
+"""One file per provider, each an implementation of the contract in ``base``."""

@@ -1,0 +1,232 @@
+"""The contract that a provider implements.
+
+An adapter turns one utterance into audio chunks in a format it declares. It knows nothing of
+retries, breakers, caches, other adapters, resampling or the caller's format; what is refused or
+emulated on the way is decided above it from its ``Capabilities``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict
+from typing_extensions import override
+
+from ttskit.errors import ConfigurationError
+from ttskit.request import Timestamps
+from ttskit.voices import Voice
+
+if TYPE_CHECKING:
+    from ttskit.resources.host import Resources
+
+
+class Support(StrEnum):
+    """``native``: the engine does it. ``emulated``: ttskit does it around the engine."""
+
+    NATIVE = "native"
+    EMULATED = "emulated"
+    UNSUPPORTED = "unsupported"
+
+
+NATIVE, EMULATED, UNSUPPORTED = Support.NATIVE, Support.EMULATED, Support.UNSUPPORTED
+
+
+class Runs(StrEnum):
+    """Where the engine runs."""
+
+    LOCAL = "local"
+    CLOUD = "cloud"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an adapter can do; readable without keys, packages or a connection."""
+
+    languages: frozenset[str] = frozenset()
+    """Primary subtags or full tags (``en``, ``pt-BR``); empty: whatever its voices say."""
+    formats: tuple[str, ...] = ("pcm",)
+    """What the provider sends, best first: ``f32``, ``pcm`` or an encoded format."""
+    runs: Runs = Runs.LOCAL
+    """``local``: on this machine; ``cloud``: behind a network."""
+    streaming: Support = UNSUPPORTED
+    """Audio leaves while the utterance is still being made."""
+    text_streaming: Support = EMULATED
+    """Text may arrive in pieces; emulated: utterance by utterance."""
+    word_timestamps: Support = EMULATED
+    """The engine times its words; emulated: the times are estimated."""
+    character_timestamps: Support = UNSUPPORTED
+    """The engine times its characters; else a word's time is shared out among them."""
+    ssml: frozenset[str] = frozenset()
+    """SSML elements the engine reads itself; the others are emulated where that can be had."""
+    speed: Support = UNSUPPORTED
+    """The engine speaks faster and slower; without it the setting is ignored, with a warning."""
+    speed_range: tuple[float, float] = (0.25, 4.0)
+    """Factors; beyond them the speed is limited, with a warning."""
+    pitch: Support = UNSUPPORTED
+    """The engine speaks higher and lower; without it the setting is ignored, with a warning."""
+    pitch_range: tuple[float, float] = (-12.0, 12.0)
+    """Semitones."""
+    volume: Support = EMULATED
+    """The engine speaks louder and softer; emulated: a gain on its audio, kept from clipping."""
+    seed: Support = UNSUPPORTED
+    """The same seed gives the same audio."""
+    models: Support = UNSUPPORTED
+    """The request may name one of several models."""
+    styles: Support = UNSUPPORTED
+    """A voice has several manners, such as cheerful."""
+    cloning: Support = UNSUPPORTED
+    """It speaks like a voice sample that the request brings; without it that is an error."""
+    context: Support = UNSUPPORTED
+    """Neighbouring text or continuation ids keep the prosody across utterances."""
+    max_characters: int | None = None
+    """Of one utterance; a longer one is cut at a clause or a word."""
+    max_bytes: int | None = None
+    """The same in bytes of UTF-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """A package an adapter needs, and the extra of ttskit that brings it."""
+
+    module: str
+    """Import name."""
+    distribution: str
+    extra: str
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """The piece of text sent in one go, with everything settled for this provider."""
+
+    text: str
+    """What is to be spoken; never blank. With ``is_ssml``, a whole SSML document."""
+    index: int = 0
+    is_ssml: bool = False
+    voice: str | None = None
+    """This provider's own voice id; None: its default."""
+    language: str | None = None
+    model: str | None = None
+    speed: float = 1.0
+    pitch: float = 0.0
+    volume: float = 0.0
+    timestamps: Timestamps = Timestamps.NONE
+    seed: int | None = None
+    previous_text: str | None = None
+    next_text: str | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+    """The caller's ``provider_options`` for this provider."""
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TimedText:
+    """A word's times in seconds from the start of the utterance's audio."""
+
+    start: float
+    end: float
+    span: tuple[int, int]
+    """Characters of ``Utterance.text``."""
+
+
+@dataclass(slots=True)
+class AudioSource:
+    """Audio as it arrives, in the format declared here.
+
+    ``chunks`` yields bytes of ``format``, or float32 arrays of shape (frames,) or
+    (frames, channels) where ``format`` is ``f32``. Borders between chunks mean nothing.
+    """
+
+    chunks: AsyncIterator[object]
+    format: str
+    sample_rate: int
+    """Hz; 0 where only the encoded audio itself tells."""
+    channels: int = 1
+    words: list[TimedText] = field(default_factory=list)
+    """Grows while ``chunks`` is read; whole when it ends."""
+    request_id: str | None = None
+    cost: float | None = None
+    """US dollars."""
+
+
+class AdapterOptions(BaseModel):
+    """An adapter's section of tts.yaml; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+OptionsT_co = TypeVar("OptionsT_co", bound=AdapterOptions, covariant=True)
+
+
+class Adapter(ABC, Generic[OptionsT_co]):
+    """One kind of provider. An instance is one configured provider.
+
+    Args:
+        options: The validated section of tts.yaml.
+        provider: The configured name; the adapter's own where nothing else was configured.
+    """
+
+    name: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+    options_model: ClassVar[type[AdapterOptions]] = AdapterOptions
+    requires: ClassVar[tuple[Requirement, ...]] = ()
+    secrets: ClassVar[Mapping[str, str]] = {}
+    """Option name to the provider's customary environment variable."""
+
+    @override
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        for base in getattr(cls, "__orig_bases__", ()):
+            origin, arguments = get_origin(base), get_args(base)
+            if isinstance(origin, type) and issubclass(origin, Adapter) and arguments:
+                options = arguments[0]
+                if isinstance(options, type) and issubclass(options, AdapterOptions):
+                    cls.options_model = options
+
+    def __init__(self, options: OptionsT_co, *, provider: str | None = None) -> None:
+        if not isinstance(options, self.options_model):
+            raise ConfigurationError(
+                f"{self.name} takes {self.options_model.__name__}, not {type(options).__name__}"
+            )
+        self.options = options
+        self.provider = provider or self.name
+
+    @abstractmethod
+    async def open(self, resources: Resources) -> None:
+        """Take what the adapter works with from ``resources``; called once, before anything else.
+
+        It is quick: weights are loaded by ``check`` or by the first utterance.
+
+        Raises:
+            DependencyMissingError: A package is not installed.
+        """
+
+    @abstractmethod
+    async def voices(self) -> list[Voice]:
+        """Return the voices that can be had now, the default one first."""
+
+    @abstractmethod
+    def synthesize(self, utterance: Utterance) -> AbstractAsyncContextManager[AudioSource]:
+        """Speak one utterance: an async context manager over its audio.
+
+        Leaving the block ends the provider's work, however it is left.
+
+        Raises:
+            ProviderError: The provider failed, before or during the audio.
+            ResourceError: The engine ran out of something.
+        """
+
+    @abstractmethod
+    async def check(self) -> None:
+        """Find out whether the provider would answer now, at next to no cost.
+
+        Raises:
+            TTSError: It would not, and why.
+        """
+
+    async def close(self) -> None:
+        """Give everything back; called once, after the last utterance."""

@@ -1,0 +1,160 @@
+"""What adapters over a local engine share: the engine's host, jobs from utterances, chunks back."""
+
+from __future__ import annotations
+
+import importlib.util
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+import pydantic
+from pydantic import BaseModel, ConfigDict
+from typing_extensions import override
+
+from ttskit.adapters.base import Adapter, AdapterOptions, AudioSource, TimedText, Utterance
+from ttskit.errors import (
+    DependencyMissingError,
+    InvalidParameterError,
+    InvalidResponseError,
+    VoiceNotFoundError,
+)
+from ttskit.request import Timestamps
+from ttskit.resources.engine import Engine, EngineChunk, EngineJob, JsonValue
+
+if TYPE_CHECKING:
+    from ttskit.codecs.pcm import Samples
+    from ttskit.resources.host import EngineHost, Resources
+    from ttskit.voices import Voice
+
+LocalOptionsT = TypeVar("LocalOptionsT", bound=AdapterOptions)
+
+
+class CallOptions(BaseModel):
+    """What one request may set through ``provider_options``; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LocalAdapter(Adapter[LocalOptionsT]):
+    """An adapter over a blocking engine: it says which engine, the rest is here.
+
+    ``open`` takes a host and looks whether the packages are there; the engine is loaded by
+    ``check`` or by the first utterance, whichever comes first.
+    """
+
+    call_model: ClassVar[type[CallOptions]] = CallOptions
+    _host: EngineHost
+
+    @abstractmethod
+    def engine(self, *, downloads: bool) -> Engine:
+        """Return the engine for these options, not loaded; ``downloads``: voices may be fetched."""
+
+    @override
+    async def open(self, resources: Resources) -> None:
+        self._require_packages()
+        self._host = resources.engine(
+            lambda: self.engine(downloads=resources.downloads), provider=self.provider
+        )
+
+    @override
+    async def voices(self) -> list[Voice]:
+        return [replace(voice, provider=self.provider) for voice in await self._host.voices()]
+
+    @override
+    @asynccontextmanager
+    async def synthesize(self, utterance: Utterance) -> AsyncIterator[AudioSource]:
+        async with self._host.stream(self._job(utterance)) as chunks:
+            first = await anext(chunks, None)
+            if first is None:
+                raise InvalidResponseError("no audio came for the text", provider=self.provider)
+            source = AudioSource(chunks, format="f32", sample_rate=first.sample_rate)
+            source.chunks = _Samples(first, chunks, source.words)
+            yield source
+
+    @override
+    async def check(self) -> None:
+        await self._host.start()
+
+    @override
+    async def close(self) -> None:
+        await self._host.aclose()
+
+    def _require_packages(self) -> None:
+        for package in self.requires:
+            if importlib.util.find_spec(package.module) is None:
+                raise DependencyMissingError(
+                    f"{package.distribution} is not installed; "
+                    f'run: pip install "ttskit[{package.extra}]"',
+                    provider=self.provider,
+                )
+
+    def _job(self, utterance: Utterance) -> EngineJob:
+        return EngineJob(
+            text=utterance.text,
+            voice=utterance.voice,
+            language=utterance.language,
+            speed=utterance.speed,
+            pitch=utterance.pitch,
+            volume=utterance.volume,
+            seed=utterance.seed,
+            want_words=utterance.timestamps is not Timestamps.NONE,
+            is_ssml=utterance.is_ssml,
+            options=self._call_options(utterance.options),
+        )
+
+    def _call_options(self, given: Mapping[str, object]) -> dict[str, JsonValue]:
+        """Return the request's own options as plain data, checked.
+
+        Raises:
+            InvalidParameterError: One is unknown, of the wrong type or out of range.
+        """
+        if not given:
+            return {}
+        try:
+            return self.call_model.model_validate(dict(given)).model_dump(
+                mode="json", exclude_unset=True
+            )
+        except pydantic.ValidationError as error:
+            complaint = error.errors(include_url=False, include_input=False)[0]
+            name = str(complaint["loc"][0])
+            near = get_close_matches(name, self.call_model.model_fields, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near and near[0] != name else ""
+            raise InvalidParameterError(
+                f"provider option {name[:60]!r}: {complaint['msg'].lower()}{hint}",
+                provider=self.provider,
+            ) from None
+
+
+class _Samples:
+    """The samples of an engine's chunks; each chunk's words are noted before they are given."""
+
+    def __init__(
+        self,
+        first: EngineChunk,
+        rest: AsyncIterator[EngineChunk],
+        words: list[TimedText],
+    ) -> None:
+        self._first: EngineChunk | None = first
+        self._rest = rest
+        self._words = words
+
+    def __aiter__(self) -> _Samples:
+        return self
+
+    async def __anext__(self) -> Samples:
+        while True:
+            chunk = await anext(self._rest) if self._first is None else self._first
+            self._first = None
+            self._words += [TimedText(word.start, word.end, word.span) for word in chunk.words]
+            if chunk.samples.size:
+                return chunk.samples
+
+
+def voice_not_found(voice: str, known: list[str], *, why: str = "") -> VoiceNotFoundError:
+    """Return the error for a voice that is not to be had, with the nearest names."""
+    near = get_close_matches(voice, known, n=3, cutoff=0.5) or known[:3]
+    hint = f"; nearest: {', '.join(near)}" if near else ""
+    return VoiceNotFoundError(f"there is no voice {voice[:60]!r} here{why}{hint}")

@@ -1,0 +1,95 @@
+"""The contract of a local engine: blocking code behind plain values.
+
+An engine is written once and hosted anywhere: in a thread of this process, or in a worker process
+that receives the same jobs over a pipe. So everything that crosses its border is plain data.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from ttskit.codecs.pcm import Samples
+    from ttskit.voices import Voice
+
+JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineJob:
+    """What an engine is to say. Every field survives a trip through JSON."""
+
+    text: str
+    voice: str | None = None
+    language: str | None = None
+    speed: float = 1.0
+    pitch: float = 0.0
+    """Semitones."""
+    volume: float = 0.0
+    """dB."""
+    seed: int | None = None
+    want_words: bool = False
+    is_ssml: bool = False
+    """``text`` is a whole SSML document."""
+    options: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineWord:
+    """A word of the job's text with its times in seconds from the start of the job's audio."""
+
+    start: float
+    end: float
+    span: tuple[int, int]
+    """Characters of the job's ``text``."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChunk:
+    """Audio as the engine makes it: float32, shape (frames,), mono."""
+
+    samples: Samples
+    sample_rate: int
+    words: tuple[EngineWord, ...] = ()
+
+
+class Engine(ABC):
+    """A speech engine that blocks. One instance is loaded once and serves many jobs.
+
+    Constructors take plain keyword values only and do nothing heavy: ``load`` does the work, in
+    the thread or process that will run the engine.
+    """
+
+    concurrent: ClassVar[bool] = False
+    """Whether several threads may call ``synthesize`` on one instance at the same time."""
+
+    @abstractmethod
+    def load(self) -> None:
+        """Load libraries and weights.
+
+        Raises:
+            DependencyMissingError: A package is not installed.
+            ModelLoadError: The weights cannot be read.
+        """
+
+    @abstractmethod
+    def voices(self) -> list[Voice]:
+        """Return the voices that can speak now, the default one first.
+
+        May be called before ``load`` and while jobs run; ``provider`` may be left empty.
+        """
+
+    @abstractmethod
+    def synthesize(self, job: EngineJob, stop: threading.Event) -> Iterator[EngineChunk]:
+        """Yield the job's audio as it is made, and end early once ``stop`` is set.
+
+        Raises:
+            GenerationError: The engine failed.
+        """
+
+    def close(self) -> None:  # noqa: B027 - most engines hold nothing
+        """Let go of what ``load`` took."""

@@ -1,0 +1,256 @@
+"""Hosts that run blocking engines in threads, so that no event loop ever waits for one."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+import anyio
+
+from ttskit.errors import (
+    ConfigurationError,
+    DependencyMissingError,
+    GenerationError,
+    ModelLoadError,
+    OutOfMemoryError,
+    ServiceClosedError,
+    TTSError,
+)
+from ttskit.resources.engine import Engine, EngineChunk, EngineJob
+from ttskit.resources.threads import DaemonThreads, Handover
+
+if TYPE_CHECKING:
+    from ttskit.voices import Voice
+
+ReplyT = TypeVar("ReplyT")
+_Abort: TypeAlias = Callable[[BaseException], None]
+
+ISOLATIONS = ("thread",)
+"""Where an engine can run. Jobs and chunks are plain data, so a worker process can be added."""
+CLOSE_TIMEOUT_S = 1.5
+"""How long ``aclose`` waits for an engine that was told to stop."""
+EXIT_TIMEOUT_S = 2.0
+"""How long the interpreter's exit waits for one, and again for one that is loading."""
+
+
+class EngineHost:
+    """One engine and the threads it runs on; made by ``Resources.engine``.
+
+    Jobs run in the order they came. Everything may be called from any event loop.
+
+    Args:
+        engine: Constructed, not loaded.
+        provider: The configured name, for errors.
+        concurrency: Jobs at a time.
+    """
+
+    def __init__(self, engine: Engine, *, provider: str, concurrency: int) -> None:
+        self._engine = engine
+        self._provider = provider
+        self._jobs = DaemonThreads(concurrency, name=provider)
+        # Loading and listing voices never wait behind a long job.
+        self._desk = DaemonThreads(2, name=f"{provider} desk")
+        self._aborts: set[_Abort] = set()
+        self._lock = threading.Lock()
+        self._flight: Future[Engine] | None = None
+        weakref.finalize(self, _wind_down, (self._jobs, self._desk), self._aborts)
+
+    async def start(self) -> None:
+        """Load the engine unless that has been done; callers at the same time share one load.
+
+        Raises:
+            DependencyMissingError: A package is not installed.
+            ModelLoadError: The weights cannot be read; the next call tries again.
+        """
+        await self._ask(self._loaded)
+
+    async def voices(self) -> list[Voice]:
+        """Return the engine's voices, whether it is loaded or not."""
+        return await self._ask(self._engine.voices)
+
+    @asynccontextmanager
+    async def stream(self, job: EngineJob) -> AsyncIterator[AsyncIterator[EngineChunk]]:
+        """Run the job and give its chunks as they are made, one ahead of the reader.
+
+        Leaving the block tells the engine to stop and does not wait until it does; its thread
+        takes the next job when it has.
+
+        Raises:
+            GenerationError: The engine failed.
+            OutOfMemoryError: It found no memory.
+            ServiceClosedError: The host was closed before or during the job.
+        """
+        handover: Handover[EngineChunk] = Handover()
+        with self._listening(handover):
+            self._jobs.submit(lambda: self._speak(job, handover))
+            yield handover
+
+    async def aclose(self) -> None:
+        """Stop all jobs and close the engine; an engine that hangs is left to itself."""
+        closed: Handover[None] = Handover()
+        if not self._jobs.close(lambda: self._close_engine(closed)):
+            return
+        self._desk.close()
+        for abort in tuple(self._aborts):
+            abort(ServiceClosedError("the service was shut down", provider=self._provider))
+        with anyio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
+            async for _ in closed:
+                pass
+
+    async def _ask(self, question: Callable[[], ReplyT]) -> ReplyT:
+        """Return the answer to a question that blocks."""
+        handover: Handover[ReplyT] = Handover()
+        with self._listening(handover):
+            self._desk.submit(lambda: self._answer(question, handover))
+            return await anext(handover)
+
+    @contextmanager
+    def _listening(self, handover: Handover[ReplyT]) -> Iterator[None]:
+        """Let ``aclose`` abort the handover, and close it on leaving."""
+        self._aborts.add(handover.abort)
+        try:
+            yield
+        finally:
+            handover.close()
+            self._aborts.discard(handover.abort)
+
+    def _answer(self, question: Callable[[], ReplyT], handover: Handover[ReplyT]) -> None:
+        try:
+            handover.put(question())
+        except BaseException as error:  # noqa: BLE001 - this thread's outermost edge
+            handover.end(_translated(error, self._provider, ModelLoadError))
+
+    def _speak(self, job: EngineJob, handover: Handover[EngineChunk]) -> None:
+        """Do the job on an engine thread; whatever goes wrong is handed over as our error."""
+        try:
+            if not handover.stop.is_set():
+                self._hand_over(self._loaded(), job, handover)
+        except BaseException as error:  # noqa: BLE001 - this thread's outermost edge
+            handover.end(_translated(error, self._provider, GenerationError))
+        else:
+            handover.end()
+
+    @staticmethod
+    def _hand_over(engine: Engine, job: EngineJob, handover: Handover[EngineChunk]) -> None:
+        for chunk in engine.synthesize(job, handover.stop):
+            if not handover.put(chunk):
+                return
+
+    def _loaded(self) -> Engine:
+        """Return the engine once it is loaded, by this thread or by the one that came first."""
+        with self._lock:
+            is_first = self._flight is None
+            flight = self._flight = self._flight or Future()
+        if is_first:
+            self._load(flight)
+        return flight.result()
+
+    def _load(self, flight: Future[Engine]) -> None:
+        try:
+            self._engine.load()
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the load gets it
+            self._flight = None
+            flight.set_exception(_translated(error, self._provider, ModelLoadError))
+        else:
+            flight.set_result(self._engine)
+
+    def _close_engine(self, closed: Handover[None]) -> None:
+        try:
+            if self._flight is not None:
+                self._engine.close()
+        except BaseException as error:  # noqa: BLE001 - this thread's outermost edge
+            closed.end(_translated(error, self._provider, GenerationError))
+        else:
+            closed.end()
+
+
+class Resources:
+    """What a service lends its adapters, and takes back when it closes.
+
+    Args:
+        downloads: Whether engines may fetch voices from the network.
+        threads: Jobs that one engine may run at a time; None: one for each core.
+    """
+
+    def __init__(self, *, downloads: bool = False, threads: int | None = None) -> None:
+        cores = os.cpu_count() or 1
+        self.downloads = downloads
+        self._threads = min(threads or cores, cores)
+        self._hosts: list[EngineHost] = []
+        self._is_closed = False
+
+    def engine(
+        self,
+        factory: Callable[[], Engine],
+        *,
+        provider: str,
+        isolation: str = "thread",
+        concurrency: int | None = None,
+    ) -> EngineHost:
+        """Return a host for the engine that ``factory`` makes; nothing is loaded yet.
+
+        Args:
+            factory: Makes the engine; cheap.
+            provider: The configured name, for errors.
+            isolation: Where the engine runs.
+            concurrency: Jobs at a time at most, where the engine allows more than one.
+
+        Raises:
+            ConfigurationError: The isolation is not to be had.
+            ServiceClosedError: The service was shut down.
+        """
+        if isolation not in ISOLATIONS:
+            known = ", ".join(ISOLATIONS)
+            raise ConfigurationError(
+                f"isolation {isolation!r} is not available; available: {known}", provider=provider
+            )
+        if self._is_closed:
+            raise ServiceClosedError("the service was shut down", provider=provider)
+        engine = factory()
+        most = min(concurrency or self._threads, self._threads) if engine.concurrent else 1
+        host = EngineHost(engine, provider=provider, concurrency=most)
+        self._hosts.append(host)
+        return host
+
+    async def aclose(self) -> None:
+        """Close every host at the same time; takes little more than ``CLOSE_TIMEOUT_S``."""
+        self._is_closed = True
+        async with anyio.create_task_group() as closing:
+            while self._hosts:
+                closing.start_soon(self._hosts.pop().aclose)
+
+
+def _wind_down(pools: tuple[DaemonThreads, ...], aborts: set[_Abort]) -> None:
+    """Stop a host that nobody closed, when it is collected or at the interpreter's exit.
+
+    A native engine that is still at work when the interpreter is torn down aborts the process
+    (pybind11 takes the GIL in a destructor, CPython before 3.14 unwinds such a thread), hence the
+    wait.
+    """
+    for abort in tuple(aborts):
+        abort(ServiceClosedError("the interpreter exits"))
+    for threads in pools:
+        threads.close()
+    for threads in pools:
+        threads.wait_until_idle(EXIT_TIMEOUT_S)
+
+
+def _translated(error: BaseException, provider: str, otherwise: type[TTSError]) -> TTSError:
+    """Return any exception of an engine as one of ours; its own words may quote the text."""
+    if isinstance(error, TTSError):
+        error.provider = error.provider or provider
+        return error
+    kind = type(error).__name__
+    if isinstance(error, MemoryError):
+        return OutOfMemoryError("the engine found no memory", provider=provider, cause=error)
+    if isinstance(error, ModuleNotFoundError):
+        return DependencyMissingError(
+            f"the engine needs the package {error.name!r}", provider=provider, cause=error
+        )
+    what = "cannot be loaded" if otherwise is ModelLoadError else "failed"
+    return otherwise(f"the engine {what} ({kind})", provider=provider, cause=error)

@@ -1,0 +1,146 @@
+"""Daemon threads and the handover: order, limits, and leaving on either side."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from ttskit.errors import ServiceClosedError
+from ttskit.resources.threads import DaemonThreads, Handover
+
+TIMEOUT_S = 10.0
+
+
+def test_tasks_run_in_the_order_they_came() -> None:
+    threads, done, seen = DaemonThreads(1, name="test"), threading.Event(), list[int]()
+    for number in range(50):
+        threads.submit(lambda number=number: seen.append(number))
+    threads.submit(done.set)
+    assert done.wait(TIMEOUT_S)
+    assert seen == list(range(50))
+
+
+@pytest.mark.parametrize("limit", [1, 2, 4])
+def test_as_many_tasks_run_together_as_allowed(limit: int) -> None:
+    threads, barrier = DaemonThreads(limit, name="test"), threading.Barrier(limit + 1)
+    for _ in range(limit):
+        threads.submit(lambda: barrier.wait(TIMEOUT_S))
+    barrier.wait(TIMEOUT_S)
+
+
+def test_no_more_threads_are_started_than_allowed() -> None:
+    threads, used, done = DaemonThreads(2, name="test"), set[int](), threading.Semaphore(0)
+
+    def task() -> None:
+        used.add(threading.get_ident())
+        done.release()
+
+    for _ in range(20):
+        threads.submit(task)
+    assert all(done.acquire(timeout=TIMEOUT_S) for _ in range(20))
+    assert len(used) <= 2
+
+
+def test_threads_never_keep_the_process_alive() -> None:
+    threads, seen, done = DaemonThreads(1, name="test"), list[bool](), threading.Event()
+    threads.submit(lambda: seen.append(threading.current_thread().daemon))
+    threads.submit(done.set)
+    assert done.wait(TIMEOUT_S)
+    assert seen == [True]
+
+
+def test_tasks_see_the_context_of_whoever_submitted_them() -> None:
+    request = contextvars.ContextVar[str]("request")
+    threads, seen, done = DaemonThreads(1, name="test"), list[str](), threading.Event()
+    request.set("42")
+    threads.submit(lambda: seen.append(request.get("lost")))
+    threads.submit(done.set)
+    assert done.wait(TIMEOUT_S)
+    assert seen == ["42"]
+
+
+def test_what_is_queued_is_dropped_on_closing() -> None:
+    threads, release, ended = DaemonThreads(1, name="test"), threading.Event(), threading.Event()
+    dropped: list[str] = []
+    threads.submit(lambda: release.wait(TIMEOUT_S))
+    threads.submit(lambda: dropped.append("ran"))
+    threads.close(ended.set)
+    assert not ended.is_set()
+    release.set()
+    assert ended.wait(TIMEOUT_S)
+    assert dropped == []
+
+
+def test_closed_threads_take_no_more_work() -> None:
+    threads = DaemonThreads(1, name="test")
+    threads.close()
+    with pytest.raises(ServiceClosedError):
+        threads.submit(lambda: None)
+
+
+def test_waiting_for_a_stuck_task_ends() -> None:
+    threads, running, release = DaemonThreads(1, name="test"), threading.Event(), threading.Event()
+    threads.submit(lambda: (running.set(), release.wait(TIMEOUT_S)))
+    assert running.wait(TIMEOUT_S)
+    assert not threads.wait_until_idle(0.01)
+    release.set()
+    assert threads.wait_until_idle(TIMEOUT_S)
+
+
+@pytest.mark.anyio
+async def test_items_are_handed_over_in_order() -> None:
+    handover: Handover[int] = Handover()
+    DaemonThreads(1, name="test").submit(lambda: _put_all(handover, 100))
+    assert [item async for item in handover] == list(range(100))
+
+
+@pytest.mark.anyio
+async def test_the_thread_is_one_item_ahead_of_its_reader_at_most() -> None:
+    handover: Handover[int] = Handover()
+    put: list[int] = []
+    DaemonThreads(1, name="test").submit(lambda: _put_all(handover, 10, put))
+    async for item in handover:
+        assert len(put) <= item + 2
+        await anyio.lowlevel.checkpoint()
+
+
+@pytest.mark.anyio
+async def test_a_thread_that_waits_goes_on_when_the_reader_leaves() -> None:
+    handover: Handover[int] = Handover()
+    threads, ended = DaemonThreads(1, name="test"), threading.Event()
+    threads.submit(lambda: _put_all(handover, 10))
+    threads.submit(ended.set)
+    assert await anext(handover) == 0
+    handover.close()
+    assert ended.wait(TIMEOUT_S)
+
+
+@pytest.mark.anyio
+async def test_the_threads_error_reaches_the_reader_once() -> None:
+    handover: Handover[int] = Handover()
+    DaemonThreads(1, name="test").submit(lambda: handover.end(LookupError("gone")))
+    with pytest.raises(LookupError):
+        await anext(handover)
+    assert [item async for item in handover] == []
+
+
+def test_a_reader_whose_loop_is_gone_troubles_no_thread() -> None:
+    async def open_and_leave() -> Handover[int]:
+        return Handover()
+
+    handover = anyio.run(open_and_leave)
+    assert handover.put(1)
+    handover.end()
+
+
+def _put_all(handover: Handover[int], count: int, put: list[int] | None = None) -> None:
+    for number in range(count):
+        if not handover.put(number):
+            return
+        if put is not None:
+            put.append(number)
+    handover.end()
