@@ -1,0 +1,1 @@
+"""Which providers speak, in which order, and driving utterances through them to the listener."""

@@ -1,0 +1,345 @@
+"""One provider speaks one passage, whole: markup lowered, samples and word times brought back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ttskit.adapters.base import AudioSource, Support, TimedText, Utterance
+from ttskit.audio import Notice, TimingSource, WordTiming
+from ttskit.codecs.decode import open_decoder
+from ttskit.codecs.loudness import apply_gain
+from ttskit.codecs.pcm import Samples
+from ttskit.codecs.resample import resample
+from ttskit.codecs.splice import match_channels
+from ttskit.errors import InvalidResponseError, UnsupportedFeatureError
+from ttskit.request import SpeechOptions, Timestamps
+from ttskit.routing.honour import Prosody, prosody, unmet
+from ttskit.routing.provider import Provider
+from ttskit.routing.timing import estimate_words, split_characters
+from ttskit.routing.verdict import check_speech
+from ttskit.routing.voicing import Casting, Casts, Wish
+from ttskit.text.lower import Lowered, Silence, Speech, lower
+from ttskit.text.plan import Passage
+from ttskit.text.segment import cut
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """What one provider made of one passage."""
+
+    samples: Samples
+    sample_rate: int
+    words: tuple[WordTiming, ...]
+    provider: str
+    voice: str | None
+    model: str | None = None
+    notices: tuple[Notice, ...] = ()
+    request_id: str | None = None
+    cost: float | None = None
+
+
+@dataclass(slots=True)
+class _Recording:
+    """The parts of a passage as they are made, at the rate and channels of the first one."""
+
+    parts: list[Samples] = field(default_factory=list)
+    words: list[WordTiming] = field(default_factory=list)
+    sample_rate: int = 0
+    channels: int = 1
+    frames: int = 0
+    pending_silence: float = 0.0
+    request_id: str | None = None
+    cost: float | None = None
+    voice: str | None = None
+
+    def rest(self, seconds: float) -> None:
+        """Add silence; before the first audio it waits until the rate is known."""
+        if not self.sample_rate:
+            self.pending_silence += seconds
+            return
+        frames = round(seconds * self.sample_rate)
+        self._append(np.zeros((frames,) if self.channels == 1 else (frames, self.channels), "f4"))
+
+    def add(self, samples: Samples, sample_rate: int) -> float:
+        """Append audio and return the second at which it starts."""
+        if not self.sample_rate:
+            self.sample_rate = sample_rate
+            self.channels = 1 if samples.ndim == 1 else samples.shape[1]
+            self.rest(self.pending_silence)
+        if sample_rate != self.sample_rate:
+            samples = resample(samples, source_rate=sample_rate, target_rate=self.sample_rate)
+        start = self.frames / self.sample_rate
+        self._append(match_channels(samples, self.channels))
+        return start
+
+    def bill(self, source: AudioSource) -> None:
+        """Note the provider's id and price of a call."""
+        self.request_id = source.request_id or self.request_id
+        if source.cost is not None:
+            self.cost = source.cost + (self.cost or 0.0)
+
+    def _append(self, samples: Samples) -> None:
+        self.parts.append(samples)
+        self.frames += len(samples)
+
+    def joined(self) -> Samples:
+        """Return all parts as one array."""
+        return self.parts[0] if len(self.parts) == 1 else np.concatenate(self.parts)
+
+
+class Attempt:
+    """Has one provider speak passages of one request.
+
+    Args:
+        provider: Who is asked.
+        options: The request.
+        casts: Finds the voice.
+        request_id: Ours, for the logs on both sides.
+    """
+
+    def __init__(
+        self, provider: Provider, options: SpeechOptions, casts: Casts, *, request_id: str
+    ) -> None:
+        self._provider = provider
+        self._options = options
+        self._casts = casts
+        self._request_id = request_id
+        self._own_options = _own(options.provider_options, provider)
+
+    async def speak(self, passage: Passage) -> Take:
+        """Return the passage as this provider speaks it.
+
+        Raises:
+            TTSError: Of whatever kind; nothing was delivered.
+        """
+        await self._provider.open()
+        lowered = self._lower(passage)
+        notices = self._notices(lowered)
+        recording = _Recording()
+        for piece in lowered.pieces:
+            if isinstance(piece, Silence):
+                recording.rest(piece.seconds)
+            else:
+                notices += await self._say(piece, passage, recording)
+        if not recording.parts:
+            raise InvalidResponseError("nothing was spoken", provider=self._provider.name)
+        return Take(
+            samples=recording.joined(),
+            sample_rate=recording.sample_rate,
+            words=tuple(recording.words),
+            provider=self._provider.name,
+            voice=recording.voice or await self._provider.default_id(),
+            model=self._options.model,
+            notices=tuple(notices),
+            request_id=recording.request_id,
+            cost=recording.cost,
+        )
+
+    def _lower(self, passage: Passage) -> Lowered:
+        lowered = self._lowered_to(passage, self._provider.capabilities.ssml)
+        if any(
+            isinstance(p, Speech) and p.is_ssml and self._is_too_long(p.text)
+            for p in lowered.pieces
+        ):
+            # Markup cannot be cut; without it the text can.
+            return self._lowered_to(passage, frozenset())
+        return lowered
+
+    def _lowered_to(self, passage: Passage, elements: frozenset[str]) -> Lowered:
+        able = self._provider.capabilities
+        return lower(
+            passage,
+            elements=elements,
+            speed=able.speed is not Support.UNSUPPORTED,
+            pitch=able.pitch is not Support.UNSUPPORTED,
+            volume=True,
+            language=self._options.language,
+        )
+
+    def _is_too_long(self, text: str) -> bool:
+        able = self._provider.capabilities
+        return len(text) > (able.max_characters or len(text)) or (
+            able.max_bytes is not None and len(text.encode()) > able.max_bytes
+        )
+
+    def _notices(self, lowered: Lowered) -> list[Notice]:
+        name = self._provider.name
+        notices = unmet(name, self._provider.capabilities, self._options)
+        notices += [
+            Notice(loss.code, loss.element, loss.message, name, loss.span)
+            for loss in lowered.losses
+        ]
+        refused = [notice for notice in notices if notice.code != "emulated"]
+        if self._options.strict and refused:
+            raise UnsupportedFeatureError(f"{refused[0].message} (strict)", provider=name)
+        return notices
+
+    async def _say(self, speech: Speech, passage: Passage, recording: _Recording) -> list[Notice]:
+        casting = await self._cast(speech)
+        recording.voice = casting.voice
+        settings = self._prosody(speech)
+        for start, end in self._cut(speech):
+            part = _Part.of(speech, start, end)
+            if part.text:
+                await self._call(part, passage, casting, settings, recording)
+        if not casting.is_replacement:
+            return []
+        message = f"{casting.voice or 'the default voice'} speaks for the voice asked for"
+        return [Notice("voice_replaced", "voice", message, self._provider.name)]
+
+    async def _cast(self, speech: Speech) -> Casting:
+        choice = speech.voice
+        wish = Wish(
+            voice=choice.name if choice and choice.name else self._options.voice,
+            language=speech.language or self._options.language,
+            policy=self._options.voice_policy,
+        )
+        return await self._casts.cast(wish, self._provider)
+
+    def _prosody(self, speech: Speech) -> Prosody:
+        return prosody(
+            self._provider.capabilities,
+            speed=self._options.speed * speech.speed,
+            pitch=self._options.pitch + speech.pitch,
+            volume=self._options.volume + speech.volume,
+        )
+
+    def _cut(self, speech: Speech) -> list[tuple[int, int]]:
+        """Cut the text to the provider's limit; markup is never cut."""
+        able = self._provider.capabilities
+        whole = [(0, len(speech.text))]
+        if speech.is_ssml:
+            return whole
+        if able.max_bytes is not None:
+            return cut(speech.text, able.max_bytes, measure=lambda text: len(text.encode()))
+        if able.max_characters is not None:
+            return cut(speech.text, able.max_characters)
+        return whole
+
+    async def _call(
+        self,
+        part: _Part,
+        passage: Passage,
+        casting: Casting,
+        settings: Prosody,
+        recording: _Recording,
+    ) -> None:
+        utterance = Utterance(
+            text=part.text,
+            index=passage.index,
+            is_ssml=part.speech.is_ssml,
+            voice=casting.voice,
+            language=part.speech.language or self._options.language,
+            model=self._options.model,
+            speed=settings.speed,
+            pitch=settings.pitch,
+            volume=settings.volume,
+            timestamps=self._options.timestamps,
+            seed=self._options.seed,
+            options=self._own_options,
+            request_id=self._request_id,
+        )
+        async with self._provider.synthesize(utterance) as source:
+            self._check_rate(source, casting)
+            samples, sample_rate = await _read(source)
+            recording.bill(source)
+        self._judge(samples, sample_rate, part, passage, settings)
+        start = recording.add(apply_gain(samples, settings.gain), sample_rate)
+        recording.words += self._words(source, part, start, len(samples) / sample_rate)
+
+    def _check_rate(self, source: AudioSource, casting: Casting) -> None:
+        due = self._provider.known_rate(casting.voice)
+        if due and source.sample_rate and due != source.sample_rate:
+            raise InvalidResponseError(
+                f"audio came at {source.sample_rate} Hz, the voice speaks at {due} Hz",
+                provider=self._provider.name,
+            )
+
+    def _judge(
+        self,
+        samples: Samples,
+        sample_rate: int,
+        part: _Part,
+        passage: Passage,
+        settings: Prosody,
+    ) -> None:
+        text = passage.text if part.speech.is_ssml else part.text
+        try:
+            check_speech(samples, sample_rate, text, speed=settings.speed)
+        except InvalidResponseError as error:
+            error.provider = self._provider.name
+            raise
+
+    def _words(
+        self, source: AudioSource, part: _Part, start: float, duration: float
+    ) -> list[WordTiming]:
+        wanted = self._options.timestamps
+        if wanted is Timestamps.NONE:
+            return []
+        timed, origin = list(source.words), TimingSource.NATIVE
+        if not timed and not part.speech.is_ssml:
+            timed = estimate_words(part.text, start=0.0, end=duration)
+            origin = TimingSource.ESTIMATED
+        able = self._provider.capabilities
+        if wanted is Timestamps.CHARACTER and able.character_timestamps is not Support.NATIVE:
+            timed, origin = split_characters(timed), TimingSource.ESTIMATED
+        return [part.timing(word, start, origin) for word in timed]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What is sent in one call: a piece of a speech, with where it begins in it."""
+
+    text: str
+    start: int
+    speech: Speech
+
+    @classmethod
+    def of(cls, speech: Speech, start: int, end: int) -> _Part:
+        """Return the piece without the white space at its edges."""
+        text = speech.text[start:end]
+        return cls(text.strip(), start + len(text) - len(text.lstrip()), speech)
+
+    def timing(self, word: TimedText, start: float, origin: TimingSource) -> WordTiming:
+        """Return the word's times from the start of the take, on the caller's own text."""
+        first, end = word.span
+        return WordTiming(
+            word=self.text[first:end],
+            start=start + word.start,
+            end=start + word.end,
+            span=self.speech.offsets.span(self.start + first, self.start + end),
+            source=origin,
+        )
+
+
+async def _read(source: AudioSource) -> tuple[Samples, int]:
+    """Return all the source's audio; an encoded one is decoded as it arrives.
+
+    Raises:
+        InvalidResponseError: The bytes are not the audio that was declared.
+    """
+    if source.format == "f32":
+        arrays = [chunk async for chunk in source.chunks if isinstance(chunk, np.ndarray)]
+        return (np.concatenate(arrays) if arrays else np.zeros(0, "f4")), source.sample_rate
+    decoder = open_decoder(source.format, sample_rate=source.sample_rate, channels=source.channels)
+    parts = [decoder.decode(chunk) async for chunk in _bytes(source.chunks)]
+    parts = [part for part in (*parts, decoder.finish()) if len(part)]
+    rate = decoder.sample_rate or source.sample_rate
+    if source.sample_rate and rate != source.sample_rate:
+        raise InvalidResponseError(f"audio came at {rate} Hz, {source.sample_rate} Hz was due")
+    return (np.concatenate(parts) if parts else np.zeros(0, "f4")), rate
+
+
+async def _bytes(chunks: AsyncIterator[object]) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        if not isinstance(chunk, bytes):
+            raise InvalidResponseError(f"a {type(chunk).__name__} came in place of bytes")
+        yield chunk
+
+
+def _own(options: Mapping[str, Mapping[str, object]], provider: Provider) -> Mapping[str, object]:
+    """Return the caller's options for this provider, by its name or else by its adapter's."""
+    return options.get(provider.name) or options.get(provider.adapter.name) or {}

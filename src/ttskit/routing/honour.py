@@ -1,0 +1,95 @@
+"""Which settings a provider honours, and the notice for each that it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ttskit.adapters.base import Capabilities, Support
+from ttskit.audio import Notice
+from ttskit.errors import UnsupportedFeatureError
+from ttskit.request import Delivery, SpeechOptions, Timestamps
+
+
+@dataclass(frozen=True, slots=True)
+class Prosody:
+    """What is sent to the engine, and what ttskit does to the audio after it."""
+
+    speed: float
+    pitch: float
+    volume: float
+    """dB asked of the engine."""
+    gain: float
+    """dB applied to its audio."""
+
+
+def prosody(capabilities: Capabilities, *, speed: float, pitch: float, volume: float) -> Prosody:
+    """Share the settings out between the engine and ttskit; what neither can do falls away."""
+    native_volume = capabilities.volume is Support.NATIVE
+    return Prosody(
+        speed=1.0 if _lacks(capabilities.speed) else _within(speed, capabilities.speed_range),
+        pitch=0.0 if _lacks(capabilities.pitch) else _within(pitch, capabilities.pitch_range),
+        volume=volume if native_volume else 0.0,
+        gain=0.0 if native_volume else volume,
+    )
+
+
+def unmet(provider: str, capabilities: Capabilities, options: SpeechOptions) -> list[Notice]:
+    """Return a notice for each setting of the request that this provider ignores or emulates.
+
+    Raises:
+        UnsupportedFeatureError: A reference voice was given and the provider clones none: another
+            person's voice is never an acceptable substitute.
+    """
+    if options.reference is not None and _lacks(capabilities.cloning):
+        raise UnsupportedFeatureError("clones no voices from a reference", provider=provider)
+    return [
+        Notice(code, feature, f"{provider} {message}", provider)
+        for code, feature, message in (
+            *_unmet_prosody(capabilities, options),
+            *_unmet_rest(capabilities, options),
+        )
+    ]
+
+
+def _unmet_prosody(
+    capabilities: Capabilities, options: SpeechOptions
+) -> Iterator[tuple[str, str, str]]:
+    for feature, value, neutral, support, bounds in (
+        ("speed", options.speed, 1.0, capabilities.speed, capabilities.speed_range),
+        ("pitch", options.pitch, 0.0, capabilities.pitch, capabilities.pitch_range),
+    ):
+        if value != neutral and _lacks(support):
+            yield "ignored", feature, f"has no control of {feature}"
+        elif value != _within(value, bounds):
+            yield "limited", feature, f"has {feature} from {bounds[0]:g} to {bounds[1]:g} only"
+
+
+def _unmet_rest(
+    capabilities: Capabilities, options: SpeechOptions
+) -> Iterator[tuple[str, str, str]]:
+    if options.model is not None and _lacks(capabilities.models):
+        yield "ignored", "model", "has one model only"
+    if options.seed is not None and _lacks(capabilities.seed):
+        yield "ignored", "seed", "takes no seed"
+    if options.delivery is Delivery.LIVE:
+        yield "emulated", "delivery", "is heard utterance by utterance, whole"
+    if options.timestamps is not Timestamps.NONE and not _times(capabilities, options.timestamps):
+        yield "emulated", "timestamps", f"gives no {options.timestamps} times; they are estimated"
+
+
+def _times(capabilities: Capabilities, wanted: Timestamps) -> bool:
+    native = (
+        capabilities.character_timestamps
+        if wanted is Timestamps.CHARACTER
+        else capabilities.word_timestamps
+    )
+    return native is Support.NATIVE
+
+
+def _within(value: float, bounds: tuple[float, float]) -> float:
+    return min(max(value, bounds[0]), bounds[1])
+
+
+def _lacks(support: Support) -> bool:
+    return support is Support.UNSUPPORTED

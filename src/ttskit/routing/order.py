@@ -1,0 +1,56 @@
+"""Which providers can serve a request at all, and in which order they are asked."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from ttskit.errors import ConfigurationError, InvalidParameterError, UnsupportedLanguageError
+from ttskit.request import SpeechOptions
+from ttskit.routing.provider import Provider
+
+
+def candidates(providers: Sequence[Provider], options: SpeechOptions) -> list[Provider]:
+    """Return the providers to ask, the preferred one first; never empty.
+
+    Args:
+        providers: All, in routing order.
+        options: What the request needs.
+
+    Raises:
+        ConfigurationError: There are no providers at all.
+        InvalidParameterError: A provider was named that is not configured; nearest name given.
+        UnsupportedLanguageError: None of them speaks the language.
+    """
+    if not providers:
+        raise ConfigurationError(
+            "no provider is configured or installed; for an offline voice: "
+            'pip install "ttskit[local]"'
+        )
+    chosen = _named(providers, options)
+    if options.language is None:
+        return chosen
+    able = [provider for provider in chosen if _speaks(provider, options.language)]
+    if not able:
+        names = ", ".join(provider.name for provider in chosen)
+        raise UnsupportedLanguageError(f"{options.language} is spoken by none of: {names}")
+    return able
+
+
+def _named(providers: Sequence[Provider], options: SpeechOptions) -> list[Provider]:
+    if options.provider is None:
+        return [provider for provider in providers if provider.is_routed]
+    names = (options.provider,) if isinstance(options.provider, str) else options.provider
+    by_name = {provider.name: provider for provider in providers}
+    for name in names:
+        if name not in by_name:
+            near = difflib.get_close_matches(name, by_name, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(by_name)}"
+            raise InvalidParameterError(f"no provider is called {name[:60]!r}{hint}")
+    return [by_name[name] for name in dict.fromkeys(names)]
+
+
+def _speaks(provider: Provider, language: str) -> bool:
+    known = provider.capabilities.languages
+    primary = language.partition("-")[0]
+    return not known or any(tag.partition("-")[0] == primary for tag in known)

@@ -1,0 +1,171 @@
+"""The text of a request as passages: whole, marked up, or still arriving."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from anyio import to_thread
+
+from ttskit.errors import InvalidParameterError
+from ttskit.text.limits import check_text
+from ttskit.text.plan import Passage, TextPlanner, plan_ssml
+
+TERMINATORS = (".", "!", "?", "…", "。", "！", "？", "؟", "۔", "।", "॥")  # noqa: RUF001 - sentence ends of other scripts
+CLOSERS = "\"'”’»)]}」』）】*_"  # noqa: RUF001 - closing quotes and brackets
+QUICK_CHARACTERS = 2_000
+Text = str | Iterable[str] | AsyncIterable[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """A passage in its place in the text."""
+
+    passage: Passage
+    text: str
+    """The passage's span as the caller wrote it; of SSML, what is spoken."""
+    is_last: bool
+    """It is known to be the last."""
+    ends_sentence: bool = True
+    """Not a clause that was cut off to be heard early, nor a part of an endless sentence."""
+
+
+Script = AsyncGenerator[Cue, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How text is cut into utterances."""
+
+    language: str | None
+    fast_start: bool
+    """The first utterance may be a clause."""
+    utterance_characters: int
+    max_characters: int
+    """Of a whole text; text that arrives in pieces has no end and no such limit."""
+
+
+def whole(text: str | None, ssml: str | None, layout: Layout) -> list[Passage]:
+    """Return the passages of a text or an SSML document that is all there.
+
+    It takes up to a second for the longest ones: see ``is_quick``.
+
+    Raises:
+        EmptyTextError: Nothing in it can be spoken.
+        TextTooLongError: It is over the limit.
+        UnsafeTextError: The markup would do harm.
+        InvalidParameterError: The markup is malformed.
+    """
+    if ssml is not None:
+        return plan_ssml(
+            ssml,
+            language=layout.language,
+            fast_start=layout.fast_start,
+            max_characters=layout.utterance_characters,
+        )
+    text = text or ""
+    check_text(text, max_characters=layout.max_characters)
+    planner = _planner(layout)
+    return planner.feed(text) + planner.finish()
+
+
+def is_quick(source: str) -> bool:
+    """Whether ``whole`` may be called in the event loop: it takes some 20 ms at most."""
+    return len(source) <= QUICK_CHARACTERS
+
+
+async def recite(passages: Sequence[Passage], text: str | None) -> Script:
+    """Yield passages that are all known; ``text`` None: they come from SSML."""
+    for passage in passages:
+        is_last = passage is passages[-1]
+        if text is None:
+            yield Cue(passage, passage.text, is_last)
+        else:
+            yield _cue(passage, text[slice(*passage.span)], is_last=is_last)
+
+
+async def recite_later(ssml: str, layout: Layout) -> Script:
+    """Yield the passages of a long document, planned in a thread when the first is wanted."""
+    passages = await to_thread.run_sync(whole, None, ssml, layout)
+    async with aclosing(recite(passages, None)) as cues:
+        async for cue in cues:
+            yield cue
+
+
+def pieces_of(text: str) -> list[str]:
+    """Cut a text that is all there into pieces that the event loop can afford one at a time."""
+    return [text[at : at + QUICK_CHARACTERS] for at in range(0, len(text), QUICK_CHARACTERS)]
+
+
+async def arriving(pieces: Iterable[str] | AsyncIterable[str], layout: Layout) -> Script:
+    """Yield passages of text that arrives in pieces, each as soon as it is certain.
+
+    Text of no words is no error: nothing is yielded.
+
+    Raises:
+        InvalidParameterError: A piece is no text.
+    """
+    planner, page = _planner(layout), _Page()
+    async with aclosing(_async(pieces)) as texts:
+        async for piece in texts:
+            if not isinstance(piece, str):
+                raise InvalidParameterError(f"text must come as str, not {type(piece).__name__}")
+            page.write(piece)
+            for passage in planner.feed(piece):
+                yield _cue(passage, page.tear(passage.span), is_last=False)
+    rest = planner.finish()
+    for passage in rest:
+        yield _cue(passage, page.tear(passage.span), is_last=passage is rest[-1])
+
+
+def _cue(passage: Passage, text: str, *, is_last: bool) -> Cue:
+    words = text.rstrip()
+    ends = "\n" in text[len(words) :] or words.rstrip(CLOSERS).endswith(TERMINATORS)
+    return Cue(passage, text, is_last, ends_sentence=ends)
+
+
+class _Page:
+    """The text that arrived and is not yet in a passage."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._start = 0
+
+    def write(self, piece: str) -> None:
+        self._pieces.append(piece)
+
+    def tear(self, span: tuple[int, int]) -> str:
+        """Return the text of the span and forget everything up to its end."""
+        text, start = "".join(self._pieces), self._start
+        self._pieces, self._start = [text[span[1] - start :]], span[1]
+        return text[span[0] - start : span[1] - start]
+
+
+def _planner(layout: Layout) -> TextPlanner:
+    return TextPlanner(
+        language=layout.language,
+        fast_start=layout.fast_start,
+        max_characters=layout.utterance_characters,
+    )
+
+
+async def _async(pieces: Iterable[str] | AsyncIterable[str]) -> AsyncGenerator[str, None]:
+    if isinstance(pieces, AsyncIterable):
+        async for piece in pieces:
+            yield piece
+    elif isinstance(pieces, Sequence):
+        for piece in pieces:
+            yield piece
+    else:
+        # The caller's iterator may block, on a model's tokens for instance.
+        iterator = iter(pieces)
+        while (following := await _in_thread(iterator)) is not None:
+            yield following
+
+
+async def _in_thread(pieces: Iterator[str]) -> str | None:
+    def take() -> str | None:
+        return next(pieces, None)
+
+    return await to_thread.run_sync(take, abandon_on_cancel=True)

@@ -1,0 +1,131 @@
+"""Speaks passages of one request: each by the first provider in order that says it whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+
+from ttskit.audio import Attempt as AttemptRecord
+from ttskit.audio import Provenance
+from ttskit.errors import AllProvidersFailedError, TTSError
+from ttskit.request import SpeechOptions
+from ttskit.routing.attempt import Attempt, Take
+from ttskit.routing.provider import Provider
+from ttskit.routing.voicing import Casts
+from ttskit.text.plan import Passage
+
+
+class Speaker:
+    """Plain failover, for one request.
+
+    A provider that failed goes to the end of the order for the rest of the request, so that the
+    listener does not hear voices alternate.
+
+    Args:
+        candidates: Whom to ask, in order; never empty.
+        options: The request.
+        casts: Finds each provider's voice.
+        origin: Where attempts are recorded.
+        request_id: Ours.
+    """
+
+    def __init__(
+        self,
+        candidates: Sequence[Provider],
+        options: SpeechOptions,
+        casts: Casts,
+        *,
+        origin: Provenance,
+        request_id: str,
+    ) -> None:
+        self._order = list(candidates)
+        self._attempts = {
+            provider.name: Attempt(provider, options, casts, request_id=request_id)
+            for provider in candidates
+        }
+        self._failed_at: dict[str, int] = {}
+        self._options = options
+        self._casts = casts
+        self._voice_is_known = False
+        self._origin = origin
+        self._started = anyio.current_time()
+
+    async def speak(self, passage: Passage) -> Take:
+        """Return the passage as the first able provider speaks it.
+
+        Raises:
+            AllProvidersFailedError: Several providers were asked, and each failed.
+            TTSError: The only provider failed, or no other could do better.
+        """
+        await self._check_voice()
+        errors: list[TTSError] = []
+        for provider in tuple(self._order):
+            try:
+                return await self._recorded(provider, passage)
+            except TTSError as error:
+                errors.append(error)
+                if not error.failover:
+                    raise
+                self._demote(provider, passage)
+        raise self._all_failed(errors)
+
+    def is_stale(self, passage: Passage, take: Take) -> bool:
+        """Whether its provider failed with an earlier passage since.
+
+        Then it is better said anew by the one who took over: the voice would alternate.
+        """
+        return self._failed_at.get(take.provider, passage.index) < passage.index
+
+    async def _check_voice(self) -> None:
+        if self._options.voice is not None and not self._voice_is_known:
+            await self._casts.require_known(self._options.voice)
+            self._voice_is_known = True
+
+    async def _recorded(self, provider: Provider, passage: Passage) -> Take:
+        began = anyio.current_time()
+        try:
+            take = await self._attempts[provider.name].speak(passage)
+        except TTSError as error:
+            self._record(provider, passage, began, outcome=error.code, message=error.message)
+            raise
+        self._record(provider, passage, began, voice=take.voice)
+        return take
+
+    def _record(
+        self,
+        provider: Provider,
+        passage: Passage,
+        began: float,
+        *,
+        outcome: str = "ok",
+        voice: str | None = None,
+        message: str | None = None,
+    ) -> None:
+        self._origin.attempts.append(
+            AttemptRecord(
+                provider=provider.name,
+                voice=voice,
+                utterance=passage.index,
+                outcome=outcome,
+                characters=len(passage.text),
+                started=began - self._started,
+                duration=anyio.current_time() - began,
+                message=message,
+            )
+        )
+
+    def _demote(self, provider: Provider, passage: Passage) -> None:
+        earliest = self._failed_at.get(provider.name, passage.index)
+        self._failed_at[provider.name] = min(earliest, passage.index)
+        self._order.remove(provider)
+        self._order.append(provider)
+
+    def _all_failed(self, errors: list[TTSError]) -> TTSError:
+        kinds = {type(error) for error in errors}
+        if len(errors) == 1 or (len(kinds) == 1 and errors[0].category == "validation"):
+            return errors[0]
+        tried = "; ".join(str(error) for error in errors)
+        return AllProvidersFailedError(
+            f"all {len(errors)} providers failed: {tried}", errors, attempts=self._origin.attempts
+        )

@@ -1,0 +1,276 @@
+"""What the listener gets: takes in, chunks of one rate, channel count and loudness out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ttskit.audio import (
+    Audio,
+    AudioChunk,
+    Notice,
+    Outcome,
+    Provenance,
+    Spoken,
+    UtteranceRef,
+    WordTiming,
+)
+from ttskit.codecs.encode import Encoder, open_encoder
+from ttskit.codecs.formats import FORMATS, supported_rate
+from ttskit.codecs.loudness import apply_gain, gain_to, speech_level
+from ttskit.codecs.pcm import Samples, to_pcm
+from ttskit.codecs.resample import resample
+from ttskit.codecs.splice import match_channels, speech_bounds
+from ttskit.errors import InvalidParameterError
+from ttskit.request import AudioFormat, SpeechOptions
+from ttskit.routing.attempt import Take
+from ttskit.routing.ledger import Ledger
+from ttskit.routing.script import Cue
+from ttskit.text.plan import Passage
+from ttskit.text.sanitise import Change
+
+CHUNK_S = 0.4
+CLAUSE_PAUSE_S = 0.06
+"""On each side of a cut within a sentence: together a comma's pause."""
+FALLBACK_RATE = 24_000
+"""Hz of audio without frames."""
+
+
+class Stage:
+    """The audible side of one request: the ledger, the warnings and the audio so far.
+
+    Args:
+        options: The request.
+        origin: Grows with every take.
+        chunk_format: Of the chunks' ``data``; None: samples only, ``data`` stays empty.
+        within: The directory that the audio may be saved in; None: anywhere.
+    """
+
+    def __init__(
+        self,
+        options: SpeechOptions,
+        *,
+        origin: Provenance,
+        chunk_format: AudioFormat | None,
+        within: Path | None = None,
+    ) -> None:
+        self._options = options
+        self._format = chunk_format
+        self._within = within
+        self._encoder: Encoder | None = None
+        self._level: float | None = None
+        self._first_provider: str | None = None
+        self._reference: Samples | None = None
+        self._noticed: set[tuple[str, str, str | None]] = set()
+        self.ledger = Ledger()
+        self.origin = origin
+        self.warnings: list[Notice] = []
+        self.sample_rate = 0
+        """Hz; 0 until the first take decides."""
+        self.channels = 1
+        self._is_within_sentence = False
+        self.is_finished = False
+        """A chunk was marked as the last."""
+
+    def play(self, cue: Cue, take: Take) -> Iterator[AudioChunk]:
+        """Enter the take into the record and return its audio in chunks.
+
+        The last chunk of the request is marked where it is known to be the last.
+        """
+        self._settle_format(take)
+        samples, skipped = self._joined(cue, self._fit(take))
+        words = self._enter(cue, take, len(samples), skipped)
+        self._note(cue.passage, take)
+        return self._chunks(samples, cue, take, words)
+
+    def finish(self) -> AudioChunk | None:
+        """Return a last chunk without frames, where none was marked as the last yet."""
+        if not self.ledger.entries:
+            return None
+        self.is_finished = True
+        last = self.ledger.entries[-1]
+        return AudioChunk(
+            data=b"" if self._encoder is None else self._encoder.finish(),
+            samples=_no_samples(self.channels),
+            sample_rate=self.sample_rate,
+            offset=self.ledger.frames,
+            utterance=UtteranceRef(last.utterance, last.text),
+            provider=last.provider,
+            last=True,
+            format=self._format,
+        )
+
+    def audio(self, chunks: Sequence[AudioChunk]) -> Audio:
+        """Return all the chunks played as one piece of audio in the format asked for."""
+        return Audio.from_samples(
+            np.concatenate([chunk.samples for chunk in chunks] or [_no_samples(1)]),
+            sample_rate=self.sample_rate or FALLBACK_RATE,
+            format=self._options.format or AudioFormat.WAV,
+            words=[word for chunk in chunks for word in chunk.words],
+            origin=self.origin,
+            ledger=self.ledger.entries,
+            warnings=self.warnings,
+            text=self.ledger.text_until(self.ledger.frames),
+            within=self._within,
+        )
+
+    def _settle_format(self, take: Take) -> None:
+        if self.sample_rate:
+            return
+        self.channels = 1 if take.samples.ndim == 1 else take.samples.shape[1]
+        self.sample_rate = _rate_for(self._options, take)
+        if self._format not in (None, AudioFormat.PCM):
+            self._encoder = open_encoder(
+                self._format, sample_rate=self.sample_rate, channels=self.channels
+            )
+
+    def _fit(self, take: Take) -> Samples:
+        samples = match_channels(take.samples, self.channels)
+        if take.sample_rate != self.sample_rate:
+            samples = resample(samples, source_rate=take.sample_rate, target_rate=self.sample_rate)
+        return self._match_loudness(samples, take)
+
+    def _match_loudness(self, samples: Samples, take: Take) -> Samples:
+        """Bring another provider's voice to the level of the one that began."""
+        if self._first_provider is None:
+            self._first_provider = take.provider
+        if self._first_provider == take.provider:
+            # Measured only when somebody else has to match it.
+            self._reference = samples
+            return samples
+        if self._level is None and self._reference is not None:
+            self._level = speech_level(self._reference, self.sample_rate)
+        level = speech_level(samples, self.sample_rate)
+        if level is None or self._level is None:
+            return samples
+        return apply_gain(samples, gain_to(level, self._level))
+
+    def _joined(self, cue: Cue, samples: Samples) -> tuple[Samples, int]:
+        """Shorten the pauses where a sentence was cut, and return how many frames are skipped.
+
+        Engines begin and end whatever they say with a pause, as is right between sentences.
+        """
+        begins, self._is_within_sentence = self._is_within_sentence, not cue.ends_sentence
+        if not begins and (cue.ends_sentence or cue.is_last):
+            return samples, 0
+        first, end = speech_bounds(samples, self.sample_rate, keep_s=CLAUSE_PAUSE_S)
+        first = first if begins else 0
+        end = len(samples) if cue.ends_sentence or cue.is_last else end
+        return samples[first:end], first
+
+    def _enter(self, cue: Cue, take: Take, frames: int, skipped: int) -> tuple[WordTiming, ...]:
+        start = self.ledger.frames
+        seconds = (start - skipped) / self.sample_rate
+        words = tuple(
+            replace(word, start=word.start + seconds, end=word.end + seconds) for word in take.words
+        )
+        self.ledger.add(
+            Spoken(
+                utterance=cue.passage.index,
+                text=cue.passage.span,
+                frames=(start, start + frames),
+                provider=take.provider,
+                voice=take.voice,
+                model=take.model,
+                words=words,
+            ),
+            cue.text,
+            sample_rate=self.sample_rate,
+        )
+        return words
+
+    def _note(self, passage: Passage, take: Take) -> None:
+        self.origin.provider, self.origin.voice = take.provider, take.voice
+        self.origin.model = take.model
+        self.origin.request_id = take.request_id or self.origin.request_id
+        if take.cost is not None:
+            self.origin.cost = take.cost + (self.origin.cost or 0.0)
+        if self._first_provider != take.provider:
+            self.origin.outcome = Outcome.RESUMED
+        for notice in (*take.notices, *map(_text_changed, passage.changes)):
+            self._warn(notice)
+
+    def _warn(self, notice: Notice) -> None:
+        """Warn once of a setting, and of each place where the text or markup is concerned."""
+        key = (notice.code, notice.feature, notice.provider)
+        if notice.span is None and key in self._noticed:
+            return
+        self._noticed.add(key)
+        self.warnings.append(notice)
+
+    def _chunks(
+        self, samples: Samples, cue: Cue, take: Take, words: tuple[WordTiming, ...]
+    ) -> Iterator[AudioChunk]:
+        size = max(1, round(CHUNK_S * self.sample_rate))
+        origin = self.ledger.frames - len(samples)
+        reference = UtteranceRef(cue.passage.index, cue.passage.span)
+        # Converted in one go: many small conversions cost several times as much.
+        pcm = to_pcm(samples) if self._format is AudioFormat.PCM else b""
+        width = 2 * self.channels
+        for start in range(0, len(samples), size):
+            piece = samples[start : start + size]
+            ends_all = cue.is_last and start + size >= len(samples)
+            self.is_finished |= ends_all
+            yield AudioChunk(
+                data=pcm[start * width : (start + size) * width]
+                or self._encoded(piece, ends_all=ends_all),
+                samples=piece,
+                sample_rate=self.sample_rate,
+                offset=origin + start,
+                utterance=reference,
+                provider=take.provider,
+                words=_starting_in(words, origin + start, len(piece), self.sample_rate),
+                last=ends_all,
+                format=self._format,
+            )
+
+    def _encoded(self, samples: Samples, *, ends_all: bool) -> bytes:
+        if self._encoder is None:
+            return b""
+        data = self._encoder.encode(samples)
+        return data + self._encoder.finish() if ends_all else data
+
+
+def check_rate(options: SpeechOptions) -> None:
+    """Accept the sample rate asked for, or raise.
+
+    Raises:
+        InvalidParameterError: The format cannot carry it; the nearest that it can is named.
+    """
+    if options.sample_rate is None or options.format is None:
+        return
+    carried = supported_rate(options.format, options.sample_rate)
+    if carried != options.sample_rate:
+        raise InvalidParameterError(
+            f"{options.format} has no sample rate of {options.sample_rate} Hz; {carried} Hz it has"
+        )
+
+
+def _rate_for(options: SpeechOptions, take: Take) -> int:
+    if options.sample_rate is not None:
+        return options.sample_rate
+    if options.format is None:
+        return take.sample_rate
+    customary = FORMATS[options.format].customary_rate
+    return customary or supported_rate(options.format, take.sample_rate)
+
+
+def _starting_in(
+    words: tuple[WordTiming, ...], offset: int, frames: int, sample_rate: int
+) -> tuple[WordTiming, ...]:
+    if not words:
+        return ()
+    start, end = offset / sample_rate, (offset + frames) / sample_rate
+    return tuple(word for word in words if start <= word.start < end)
+
+
+def _no_samples(channels: int) -> Samples:
+    shape = (0,) if channels == 1 else (0, channels)
+    return np.zeros(shape, np.float32)
+
+
+def _text_changed(change: Change) -> Notice:
+    return Notice("text_changed", "text", f"{change.kind} at {change.span[0]}", span=change.span)

@@ -1,0 +1,208 @@
+"""The live side of a service: its providers, and the performances under way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import anyio
+from anyio import to_thread
+
+from ttskit.adapters.base import Runs
+from ttskit.audio import Audio, AudioChunk, Provenance
+from ttskit.errors import ServiceClosedError
+from ttskit.request import AudioFormat, SpeechOptions, SpeechRequest
+from ttskit.resources.host import Resources
+from ttskit.routing.attempt import Take
+from ttskit.routing.order import candidates
+from ttskit.routing.performance import Pace, Performance
+from ttskit.routing.provider import Provider
+from ttskit.routing.script import (
+    Cue,
+    Layout,
+    Script,
+    Text,
+    arriving,
+    is_quick,
+    pieces_of,
+    recite,
+    recite_later,
+    whole,
+)
+from ttskit.routing.speaker import Speaker
+from ttskit.routing.stage import Stage, check_rate
+from ttskit.routing.voicing import Aliases, Casts
+from ttskit.text.limits import check_text
+from ttskit.voices import Voice
+
+CLOSE_TIMEOUT_S = 4.0
+"""All providers together; the promise to the caller is 5 s."""
+CLOUD_IN_FLIGHT = 4
+"""Utterances of one request at a time: a cloud's latency is hidden, its limits left to others."""
+STREAM_AHEAD = 3
+"""Utterances made ahead of a listener: enough to bridge a slow one, little to throw away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Production:
+    """A performance and the stage it plays on."""
+
+    performance: Performance
+    stage: Stage
+
+
+class Studio:
+    """Serves the requests of one service.
+
+    Args:
+        providers: In routing order.
+        aliases: From the settings.
+        resources: Shared by the providers; closed with the studio.
+        layout: How text is cut.
+        within: The directory that output may be saved in; None: anywhere.
+    """
+
+    def __init__(
+        self,
+        providers: Sequence[Provider],
+        aliases: Aliases,
+        *,
+        resources: Resources,
+        layout: Layout,
+        within: Path | None = None,
+    ) -> None:
+        self._providers = list(providers)
+        self._casts = Casts(self._providers, aliases)
+        self._resources = resources
+        self._layout = layout
+        self._within = within
+        self._running: set[Performance] = set()
+        self._is_closed = False
+
+    async def synthesize(self, request: SpeechRequest) -> Audio:
+        """Return the finished audio of a request.
+
+        Raises:
+            TTSError: The request is wrong, or nobody could speak it; nothing is half done.
+        """
+        layout = self._layout_for(request, is_live=False)
+        if is_quick(request.source):
+            passages = whole(request.text, request.ssml, layout)
+        else:
+            passages = await to_thread.run_sync(whole, request.text, request.ssml, layout)
+        deadline = request.deadline or default_deadline(request.source)
+        made = self._produce(
+            recite(passages, request.text), request, is_live=False, deadline=deadline
+        )
+        began = anyio.current_time()
+        chunks: list[AudioChunk] = []
+
+        async def keep(cue: Cue, take: Take) -> None:
+            chunks.extend(made.stage.play(cue, take))
+            if made.stage.origin.time_to_first_audio is None:
+                made.stage.origin.time_to_first_audio = anyio.current_time() - began
+
+        try:
+            await made.performance.run(keep)
+        finally:
+            self.forget(made.performance)
+        made.stage.origin.wall_time = anyio.current_time() - began
+        return await to_thread.run_sync(made.stage.audio, chunks)
+
+    def produce(self, text: Text | None, ssml: str | None, options: SpeechOptions) -> Production:
+        """Prepare a stream; nothing is spoken before its performance runs.
+
+        Raises:
+            ValidationError: The request, or a text that is all there, is wrong.
+        """
+        layout = self._layout_for(options, is_live=True)
+        script = _script(text, ssml, layout)
+        return self._produce(script, options, is_live=True, deadline=options.deadline)
+
+    def forget(self, performance: Performance) -> None:
+        """The performance is over."""
+        self._running.discard(performance)
+
+    async def voices(self, provider: str | None = None) -> list[Voice]:
+        """Return the voices of every provider that can tell, or of the one named.
+
+        Raises:
+            InvalidParameterError: No provider has this name.
+            TTSError: The one named cannot tell.
+        """
+        self._check_open()
+        if provider is not None:
+            named = candidates(self._providers, SpeechOptions(provider=provider))
+            return await named[0].voices()
+        return await self._casts.all_voices()
+
+    async def close(self) -> None:
+        """End every performance and give everything back, within 5 s."""
+        self._is_closed = True
+        for performance in tuple(self._running):
+            performance.abort(ServiceClosedError("the service was shut down"))
+        with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_TIMEOUT_S):
+            async with anyio.create_task_group() as tasks:
+                for provider in self._providers:
+                    tasks.start_soon(provider.close)
+            await self._resources.aclose()
+
+    def _produce(
+        self, script: Script, options: SpeechOptions, *, is_live: bool, deadline: float | None
+    ) -> Production:
+        self._check_open()
+        check_rate(options)
+        asked = candidates(self._providers, options)
+        origin = Provenance(tags=dict(options.tags))
+        stage = Stage(
+            options,
+            origin=origin,
+            chunk_format=(options.format or AudioFormat.PCM) if is_live else None,
+            within=self._within,
+        )
+        speaker = Speaker(asked, options, self._casts, origin=origin, request_id=uuid4().hex)
+        pace = _pace(asked[0], is_live=is_live)
+        performance = Performance(script, speaker, pace, deadline=deadline)
+        self._running.add(performance)
+        return Production(performance, stage)
+
+    def _layout_for(self, options: SpeechOptions, *, is_live: bool) -> Layout:
+        return Layout(
+            language=options.language or self._layout.language,
+            fast_start=self._layout.fast_start and is_live,
+            utterance_characters=self._layout.utterance_characters,
+            max_characters=self._layout.max_characters,
+        )
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ServiceClosedError("the service was shut down")
+
+
+def _script(text: Text | None, ssml: str | None, layout: Layout) -> Script:
+    if isinstance(text, str):
+        check_text(text, max_characters=layout.max_characters)
+        return arriving(pieces_of(text), layout)
+    if text is not None:
+        return arriving(text, layout)
+    if ssml is not None and not is_quick(ssml):
+        return recite_later(ssml, layout)
+    return recite(whole(None, ssml, layout), None)
+
+
+def default_deadline(text: str) -> float:
+    """Return the seconds allowed where the caller set none: 60, and 1 for each 100 characters."""
+    return 60.0 + len(text) / 100
+
+
+def _pace(provider: Provider, *, is_live: bool) -> Pace:
+    """A listener needs the next utterance in time and no more: cores are left to other streams."""
+    is_local = provider.capabilities.runs is Runs.LOCAL
+    if is_live:
+        in_flight = 1 if is_local else STREAM_AHEAD - 1
+        return Pace(in_flight=in_flight, ahead=STREAM_AHEAD, first_alone=True)
+    in_flight = (os.cpu_count() or 1) if is_local else CLOUD_IN_FLIGHT
+    return Pace(in_flight=in_flight, ahead=2 * in_flight, first_alone=False)

@@ -1,0 +1,41 @@
+"""Is this the speech that was due? Silence and absurdly short audio are failures."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ttskit.codecs.pcm import Samples
+from ttskit.errors import InvalidResponseError
+
+SILENCE_PEAK = 10 ** (-60 / 20)
+"""Full scale is 1. Room noise in a recorded voice peaks near -60 dB, speech above -30 dB."""
+SHORTEST_CHARACTER_S = 0.008
+"""Fast speech is 25 characters a second; a fifth of that time per character is no speech."""
+CHARACTERS_JUDGED = 12
+"""Shorter texts ("Hm.", "10") say too little about how long they take."""
+
+
+def check_speech(samples: Samples, sample_rate: int, text: str, *, speed: float = 1.0) -> None:
+    """Accept the audio of one utterance, or raise.
+
+    Args:
+        samples: The whole utterance.
+        sample_rate: Hz.
+        text: What was to be said.
+        speed: The factor that was asked for.
+
+    Raises:
+        InvalidResponseError: No audio, silence, or audio far too short for the text.
+    """
+    if not samples.size:
+        raise InvalidResponseError("no audio came for the text")
+    peak = float(np.abs(samples).max())
+    if not np.isfinite(peak):
+        raise InvalidResponseError("the audio holds numbers that are no samples")
+    if peak < SILENCE_PEAK:
+        raise InvalidResponseError("silence came where speech was due")
+    shortest = len(text) * SHORTEST_CHARACTER_S / max(speed, 1.0)
+    if len(text) >= CHARACTERS_JUDGED and len(samples) / sample_rate < shortest:
+        raise InvalidResponseError(
+            f"{len(samples) / sample_rate:.2f} s of audio is too short for {len(text)} characters"
+        )

@@ -1,0 +1,154 @@
+"""Which of a provider's voices speaks for the voice the caller asked for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ttskit.errors import TTSError, UnsupportedLanguageError, VoiceNotFoundError
+from ttskit.request import VoicePolicy
+from ttskit.routing.provider import Provider
+from ttskit.voices import Catalogue, Voice
+
+Aliases = Mapping[str, Mapping[str, str]]
+"""Alias -> provider -> that provider's voice id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The voice asked for, and what may stand in for it."""
+
+    voice: str | None
+    language: str | None
+    policy: VoicePolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Casting:
+    """The voice that will speak; None is the provider's own default."""
+
+    voice: str | None
+    is_replacement: bool = False
+
+
+class Casts:
+    """Finds each provider's voice for a wish, over the providers of one service.
+
+    Args:
+        providers: In routing order.
+        aliases: From the settings.
+    """
+
+    def __init__(self, providers: list[Provider], aliases: Aliases) -> None:
+        self._providers = providers
+        self._aliases = aliases
+
+    async def cast(self, wish: Wish, provider: Provider) -> Casting:
+        """Return the voice with which ``provider`` answers the wish.
+
+        Raises:
+            VoiceNotFoundError: The policy allows no voice of this provider; nearest names given.
+            UnsupportedLanguageError: No voice was named and none speaks the language.
+        """
+        if wish.voice is None:
+            return await self._by_language(wish, provider)
+        own = await self._own_voice(wish.voice, provider)
+        if own is not None:
+            return Casting(own)
+        return await self._stand_in(wish, wish.voice, provider)
+
+    async def _by_language(self, wish: Wish, provider: Provider) -> Casting:
+        if wish.language is None:
+            return Casting(provider.default_voice)
+        voices = await provider.voices()
+        fitting = Catalogue(voices).search(language=wish.language)
+        if not fitting and voices:
+            raise UnsupportedLanguageError(
+                f"no voice speaks {wish.language}", provider=provider.name
+            )
+        return Casting(fitting[0].id if fitting else provider.default_voice)
+
+    async def all_voices(self) -> list[Voice]:
+        """Return the voices of every provider that can tell."""
+        listings = [await _listing(provider) for provider in self._providers]
+        return [voice for listing in listings for voice in listing or ()]
+
+    async def require_known(self, name: str) -> None:
+        """Find out early that a voice exists nowhere.
+
+        Raises:
+            VoiceNotFoundError: Every provider could be asked and none has it; nearest names given.
+        """
+        if name in self._aliases or self._named_owner(name):
+            return
+        listings = [await _listing(provider) for provider in self._providers]
+        voices = [voice for listing in listings for voice in listing or ()]
+        if None in listings or any(_answers_to(voice, name) for voice in voices):
+            return
+        near = Catalogue(voices).suggestions(name) + difflib.get_close_matches(name, self._aliases)
+        hint = f"; the nearest are {', '.join(near)}" if near else ""
+        raise VoiceNotFoundError(f"no provider has a voice {name[:60]!r}{hint}")
+
+    def _named_owner(self, name: str) -> str | None:
+        """Return the provider in ``provider:id``."""
+        owner, _, voice_id = name.partition(":")
+        return owner if voice_id and any(owner == one.name for one in self._providers) else None
+
+    async def _own_voice(self, name: str, provider: Provider) -> str | None:
+        """Return the provider's own voice of this name or alias."""
+        if name in self._aliases:
+            return self._aliases[name].get(provider.name)
+        if owner := self._named_owner(name):
+            return name.partition(":")[2] if owner == provider.name else None
+        named = [voice for voice in await provider.voices() if _answers_to(voice, name)]
+        exact = [voice for voice in named if voice.id == name]
+        return (exact or named)[0].id if named else None
+
+    async def _stand_in(self, wish: Wish, name: str, provider: Provider) -> Casting:
+        if wish.policy is VoicePolicy.ANY:
+            return Casting(provider.default_voice, is_replacement=True)
+        if wish.policy is not VoicePolicy.EXACT and (alias := self._through_alias(name, provider)):
+            return Casting(alias, is_replacement=True)
+        if wish.policy is VoicePolicy.SIMILAR:
+            voices = await provider.voices()
+            model = await self._described(name)
+            nearest = Catalogue(voices).nearest(model, wish.language, voices)
+            if nearest is not None:
+                return Casting(nearest.id, is_replacement=True)
+        raise VoiceNotFoundError(
+            f"voice {name[:60]!r} has no stand-in that voice_policy={wish.policy} allows",
+            provider=provider.name,
+        )
+
+    def _through_alias(self, name: str, provider: Provider) -> str | None:
+        """Return the provider's voice in an alias that also names the voice asked for."""
+        owner = self._named_owner(name)
+        voice_id = name.partition(":")[2] if owner else name
+        for bindings in self._aliases.values():
+            bound = {bindings.get(owner)} if owner else set(bindings.values())
+            if voice_id in bound and provider.name in bindings:
+                return bindings[provider.name]
+        return None
+
+    async def _described(self, name: str) -> Voice | None:
+        """Return what is known of the voice, from whichever provider has it."""
+        for provider in self._providers:
+            listing = await _listing(provider)
+            own = await self._own_voice(name, provider) if listing else None
+            for voice in listing or ():
+                if voice.id == own:
+                    return voice
+        return None
+
+
+async def _listing(provider: Provider) -> list[Voice] | None:
+    """Return the provider's voices; None while it cannot tell, which is no fault of the request."""
+    try:
+        return await provider.voices()
+    except TTSError:
+        return None
+
+
+def _answers_to(voice: Voice, name: str) -> bool:
+    return voice.id == name or voice.name.casefold() == name.casefold()

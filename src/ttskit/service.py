@@ -1,0 +1,353 @@
+"""The facade: takes a request, hands it down, hands speech back."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from ttskit.adapters.base import Adapter, AdapterOptions, Capabilities, Requirement
+from ttskit.audio import Audio
+from ttskit.config import ProviderSettings, Settings, load_settings
+from ttskit.errors import InvalidParameterError, ServiceClosedError
+from ttskit.registry import Registry
+from ttskit.request import SpeechOptions, SpeechRequest
+from ttskit.voices import Catalogue, Voice
+
+if TYPE_CHECKING:
+    from ttskit.portal import Portal
+    from ttskit.routing.script import Text
+    from ttskit.routing.studio import Studio
+    from ttskit.speech import SpeechStream, SyncSpeechStream
+
+Providers = Mapping[str, Adapter[AdapterOptions]] | Sequence[Adapter[AdapterOptions]]
+Config = str | Path | Mapping[str, object] | Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderInfo:
+    """A configured provider: readable without opening it."""
+
+    name: str
+    adapter: str
+    capabilities: Capabilities
+    missing: tuple[Requirement, ...] = ()
+    """Packages to install before it can speak."""
+
+
+class AsyncTTSService:
+    """Text to speech through any provider, for asyncio and trio.
+
+    Args:
+        config: A tts.yaml's path, its content as a mapping, or Settings; None: what the
+            environment and the installed packages offer, the embedded voice last.
+        providers: Adapters to use instead of configured ones, in routing order.
+        overrides: Settings that win over ``config``, by section.
+
+    Raises:
+        ConfigurationError: The settings cannot work.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        providers: Providers | None = None,
+        **overrides: object,
+    ) -> None:
+        self.settings = load_settings(config, overrides=overrides)
+        self._registry = Registry()
+        self._seats = self._seats_of(providers)
+        self._studio: Studio | None = None
+        self._is_closed = False
+
+    @classmethod
+    def from_config(
+        cls, path: str | Path, *, providers: Providers | None = None, **overrides: object
+    ) -> Self:
+        """Return a service set up by a tts.yaml.
+
+        Raises:
+            ConfigurationError: The file cannot be read or cannot work; it names the line.
+        """
+        return cls(path, providers=providers, **overrides)
+
+    async def synthesize(
+        self, text: str | SpeechRequest | None = None, *, ssml: str | None = None, **options: object
+    ) -> Audio:
+        """Return the finished audio of a text.
+
+        Args:
+            text: What to say, or a whole request.
+            ssml: In place of ``text``: a document of the W3C's SSML 1.1.
+            options: Fields of ``SpeechOptions``: voice, speed, format, …
+
+        Raises:
+            ValidationError: The request is wrong; no provider was asked.
+            AllProvidersFailedError: Every provider failed; each attempt is on it.
+            ProviderError: The only provider failed.
+            DeadlineExceededError: Time was up.
+        """
+        return await self._open_studio().synthesize(_request(text, ssml, options))
+
+    def stream(
+        self, text: Text | None = None, *, ssml: str | None = None, **options: object
+    ) -> SpeechStream:
+        """Return a stream to enter: chunks in order, the first as soon as a clause is spoken.
+
+        Args:
+            text: A text, or an iterator or async iterator of its pieces (a model's tokens).
+            ssml: In place of ``text``: a whole SSML document.
+            options: Fields of ``SpeechOptions``; ``format`` None means 16-bit PCM.
+
+        Raises:
+            ValidationError: The request is wrong; no provider was asked.
+        """
+        from ttskit.speech import SpeechStream  # noqa: PLC0415 - numpy and anyio load on first use
+
+        studio = self._open_studio()
+        if (text is None) == (ssml is None):
+            raise InvalidParameterError("give exactly one of text and ssml")
+        made = studio.produce(text, ssml, SpeechOptions.build(**options))
+        return SpeechStream(
+            made.performance, made.stage, on_close=lambda: studio.forget(made.performance)
+        )
+
+    async def voices(
+        self,
+        *,
+        language: str | None = None,
+        gender: str | None = None,
+        provider: str | None = None,
+        style: str | None = None,
+        text: str | None = None,
+    ) -> list[Voice]:
+        """Return the voices that can speak now, the preferred provider's first.
+
+        Args:
+            language: BCP 47; ``en`` finds ``en-GB`` too.
+            gender: ``female``, ``male`` or ``neutral``.
+            provider: One provider only.
+            style: A manner the voice has.
+            text: Words of its name or description.
+        """
+        found = await self._open_studio().voices(provider)
+        return Catalogue(found).search(language=language, gender=gender, style=style, text=text)
+
+    def providers(self) -> list[ProviderInfo]:
+        """Return the configured providers in routing order; nothing is opened for it."""
+        return [
+            ProviderInfo(
+                name=seat.adapter.provider,
+                adapter=seat.adapter.name,
+                capabilities=seat.adapter.capabilities,
+                missing=tuple(self._registry.missing(type(seat.adapter))),
+            )
+            for seat in self._seats
+        ]
+
+    async def shutdown(self) -> None:
+        """End every stream and give everything back, within 5 s; safe to call again."""
+        self._is_closed = True
+        if self._studio is not None:
+            await self._studio.close()
+
+    aclose = shutdown
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.shutdown()
+
+    def _open_studio(self) -> Studio:
+        if self._is_closed:
+            raise ServiceClosedError("the service was shut down")
+        if self._studio is None:
+            self._studio = _studio(self.settings, self._seats)
+        return self._studio
+
+    def _seats_of(self, providers: Providers | None) -> list[_Seat]:
+        if providers is None:
+            return [
+                _Seat(one.create(), one.settings, is_routed=one.is_routed)
+                for one in self._registry.build(self.settings)
+            ]
+        if isinstance(providers, Mapping):
+            for name, adapter in providers.items():
+                adapter.provider = name
+        adapters = providers.values() if isinstance(providers, Mapping) else providers
+        configured = self.settings.providers
+        return [_Seat(one, configured.get(one.provider) or ProviderSettings()) for one in adapters]
+
+
+class TTSService:
+    """Text to speech through any provider, for blocking code; safe from many threads.
+
+    It drives an ``AsyncTTSService`` in one thread of its own. Inside a running event loop use that
+    class itself: a blocking call would hold the loop up.
+
+    Args:
+        config: As for ``AsyncTTSService``.
+        providers: As there.
+        overrides: As there.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        providers: Providers | None = None,
+        **overrides: object,
+    ) -> None:
+        self._service = AsyncTTSService(config, providers=providers, **overrides)
+        self._thread = _Thread(self._service)
+        # Also when it is garbage, and as the interpreter exits.
+        self._closing = weakref.finalize(self, self._thread.close)
+
+    @classmethod
+    def from_config(
+        cls, path: str | Path, *, providers: Providers | None = None, **overrides: object
+    ) -> Self:
+        """Return a service set up by a tts.yaml."""
+        return cls(path, providers=providers, **overrides)
+
+    @property
+    def settings(self) -> Settings:
+        """What the service was set up with."""
+        return self._service.settings
+
+    def synthesize(
+        self, text: str | SpeechRequest | None = None, *, ssml: str | None = None, **options: object
+    ) -> Audio:
+        """Return the finished audio of a text; see ``AsyncTTSService.synthesize``."""
+        return self._thread.portal().call(
+            partial(self._service.synthesize, text, ssml=ssml, **options)
+        )
+
+    def stream(
+        self, text: str | Iterable[str] | None = None, *, ssml: str | None = None, **options: object
+    ) -> SyncSpeechStream:
+        """Return a stream to enter; see ``AsyncTTSService.stream``.
+
+        Raises:
+            InvalidParameterError: The text is an async iterator, which needs AsyncTTSService.
+        """
+        if isinstance(text, AsyncIterable):
+            raise InvalidParameterError("an async iterator of text needs AsyncTTSService")
+        from ttskit.speech import SyncSpeechStream  # noqa: PLC0415 - numpy loads on first use
+
+        async def prepare() -> SpeechStream:
+            return self._service.stream(text, ssml=ssml, **options)
+
+        portal = self._thread.portal()
+        return SyncSpeechStream(portal.call(prepare), portal)
+
+    def voices(self, **filters: str | None) -> list[Voice]:
+        """Return the voices that can speak now; see ``AsyncTTSService.voices``."""
+        return self._thread.portal().call(partial(self._service.voices, **filters))
+
+    def providers(self) -> list[ProviderInfo]:
+        """Return the configured providers in routing order; nothing is opened for it."""
+        return self._service.providers()
+
+    def shutdown(self) -> None:
+        """End every stream and give everything back, within 5 s; safe to call again."""
+        self._closing()
+
+    close = shutdown
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+
+
+def synthesize(
+    text: str | SpeechRequest | None = None, *, ssml: str | None = None, **options: object
+) -> Audio:
+    """Return the finished audio of a text, by a service opened and closed for this call."""
+    with TTSService() as service:
+        return service.synthesize(text, ssml=ssml, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    """An adapter and its section of the settings."""
+
+    adapter: Adapter[AdapterOptions]
+    settings: ProviderSettings
+    is_routed: bool = True
+    """Asked without being named."""
+
+
+class _Thread:
+    """The portal of a blocking service, made on first use: it brings AnyIO with it."""
+
+    def __init__(self, service: AsyncTTSService) -> None:
+        self._service = service
+        self._making = threading.Lock()
+        self._portal: Portal | None = None
+        self._is_closed = False
+
+    def portal(self) -> Portal:
+        from ttskit.portal import Portal  # noqa: PLC0415 - see the class
+
+        with self._making:
+            if self._is_closed:
+                raise ServiceClosedError("the service was shut down")
+            self._portal = self._portal or Portal()
+            return self._portal
+
+    def close(self) -> None:
+        with self._making:
+            self._is_closed = True
+        if self._portal is not None:
+            self._portal.close(self._service.shutdown)
+
+
+def _request(
+    text: str | SpeechRequest | None, ssml: str | None, options: Mapping[str, object]
+) -> SpeechRequest:
+    if not isinstance(text, SpeechRequest):
+        return SpeechRequest.build(text=text, ssml=ssml, **options)
+    if ssml is not None or options:
+        raise InvalidParameterError("a SpeechRequest holds every option itself")
+    return text
+
+
+def _studio(settings: Settings, seats: Sequence[_Seat]) -> Studio:
+    from ttskit.resources.host import Resources  # noqa: PLC0415 - numpy and anyio load on first use
+    from ttskit.routing.provider import Provider  # noqa: PLC0415
+    from ttskit.routing.script import Layout  # noqa: PLC0415
+    from ttskit.routing.studio import Studio  # noqa: PLC0415
+
+    resources = Resources(
+        downloads=settings.resources.downloads, threads=settings.resources.threads
+    )
+    return Studio(
+        [
+            Provider(
+                seat.adapter,
+                resources,
+                default_voice=seat.settings.voice,
+                concurrency=seat.settings.limits.concurrency,
+                is_routed=seat.is_routed,
+            )
+            for seat in seats
+        ],
+        settings.voices,
+        resources=resources,
+        layout=Layout(
+            language=None,
+            fast_start=settings.text.fast_start,
+            utterance_characters=settings.text.utterance_characters,
+            max_characters=settings.text.max_characters,
+        ),
+        within=settings.output.directory,
+    )

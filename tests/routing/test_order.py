@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+
+from ttskit.errors import ConfigurationError, InvalidParameterError, UnsupportedLanguageError
+from ttskit.request import SpeechOptions
+from ttskit.resources.host import Resources
+from ttskit.routing.order import candidates
+from ttskit.routing.provider import Provider
+from ttskit.testing import MockAdapter
+
+
+def providers() -> list[Provider]:
+    adapters = [
+        MockAdapter(provider="english", languages=("en-US",)),
+        MockAdapter(provider="german", languages=("de",)),
+        MockAdapter(provider="any"),
+    ]
+    return [Provider(adapter, Resources()) for adapter in adapters]
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        pytest.param({}, ["english", "german", "any"], id="routing order"),
+        pytest.param({"provider": "german"}, ["german"], id="one named"),
+        pytest.param({"provider": ("any", "english")}, ["any", "english"], id="an order named"),
+        pytest.param({"provider": ("any", "any")}, ["any"], id="named twice"),
+        pytest.param({"language": "de-AT"}, ["german", "any"], id="by language"),
+        pytest.param({"language": "en"}, ["english", "any"], id="region left open"),
+    ],
+)
+def test_candidates_are_those_that_can_serve_the_request(
+    options: dict[str, object], names: list[str]
+) -> None:
+    found = candidates(providers(), SpeechOptions.build(**options))
+    assert [provider.name for provider in found] == names
+
+
+def test_an_unknown_provider_gets_the_nearest_name() -> None:
+    with pytest.raises(InvalidParameterError, match="did you mean 'german'"):
+        candidates(providers(), SpeechOptions(provider="germann"))
+
+
+def test_a_language_nobody_speaks_is_refused_before_anyone_is_asked() -> None:
+    with pytest.raises(UnsupportedLanguageError, match="english"):
+        candidates(providers()[:2], SpeechOptions(language="fr"))
+
+
+def test_no_provider_at_all_says_what_to_install() -> None:
+    with pytest.raises(ConfigurationError, match=r'pip install "ttskit\[local\]"'):
+        candidates([], SpeechOptions())
+
+
+def test_a_provider_outside_the_order_is_asked_only_by_name() -> None:
+    spare = Provider(MockAdapter(provider="spare"), Resources(), is_routed=False)
+    everyone = [*providers(), spare]
+    assert "spare" not in [one.name for one in candidates(everyone, SpeechOptions())]
+    assert candidates(everyone, SpeechOptions(provider="spare")) == [spare]

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import pytest
+
+from ttskit import AsyncTTSService
+from ttskit.errors import UnsupportedLanguageError, VoiceNotFoundError
+from ttskit.testing import MockAdapter
+
+pytestmark = pytest.mark.anyio
+HELLO = "Hello there."
+
+
+def adapters() -> tuple[MockAdapter, MockAdapter]:
+    women = {"id": "anna", "languages": ("en-GB",), "gender": "female"}
+    men = {"id": "bert", "languages": ("en-US",), "gender": "male"}
+    first = MockAdapter(provider="first", voices=(women, men))
+    other = [{**women, "id": "clara"}, {**men, "id": "dirk"}]
+    return first, MockAdapter(provider="second", voices=tuple(other))
+
+
+async def voices_asked_for(
+    *, voice: str | None, policy: str = "similar", aliases: dict[str, object] | None = None
+) -> list[str | None]:
+    first, second = adapters()
+    first.faults.fail_first(9)
+    async with AsyncTTSService({"voices": aliases or {}}, providers=[first, second]) as tts:
+        await tts.synthesize(HELLO, voice=voice, voice_policy=policy)
+    return [utterance.voice for utterance in (*first.requests, *second.requests)]
+
+
+async def test_an_alias_gives_each_provider_its_own_voice() -> None:
+    aliases: dict[str, object] = {"narrator": {"first": "bert", "second": "clara"}}
+    assert await voices_asked_for(voice="narrator", aliases=aliases) == ["bert", "clara"]
+
+
+@pytest.mark.parametrize(
+    ("voice", "stand_in"),
+    [("anna", "clara"), ("bert", "dirk"), ("first:bert", "dirk"), ("Anna", "clara")],
+)
+async def test_the_nearest_voice_stands_in_on_another_provider(voice: str, stand_in: str) -> None:
+    assert (await voices_asked_for(voice=voice))[-1] == stand_in
+
+
+async def test_any_lets_the_backups_default_voice_speak() -> None:
+    assert (await voices_asked_for(voice="bert", policy="any"))[-1] is None
+
+
+async def test_exact_lets_nobody_stand_in() -> None:
+    with pytest.raises(Exception, match="voice_policy=exact") as failure:
+        await voices_asked_for(voice="bert", policy="exact")
+    assert failure.value.__class__.__name__ == "AllProvidersFailedError"
+
+
+async def test_an_alias_stands_in_for_the_voice_it_names() -> None:
+    aliases: dict[str, object] = {"narrator": {"first": "bert", "second": "clara"}}
+    asked = await voices_asked_for(voice="bert", policy="alias", aliases=aliases)
+    assert asked == ["bert", "clara"]
+
+
+async def test_a_voice_of_one_provider_is_never_sent_to_another() -> None:
+    first, second = adapters()
+    async with AsyncTTSService(providers=[first, second]) as tts:
+        await tts.synthesize(HELLO, voice="second:clara", provider=["first", "second"])
+    assert "clara" not in {utterance.voice for utterance in first.requests}
+
+
+async def test_a_replacement_is_on_the_record() -> None:
+    first, second = adapters()
+    async with AsyncTTSService(providers=[first, second]) as tts:
+        audio = await tts.synthesize(HELLO, voice="clara")
+    assert [(notice.code, notice.provider) for notice in audio.warnings] == [
+        ("voice_replaced", "first")
+    ]
+    assert audio.ledger[0].voice == "anna"
+
+
+async def test_an_unknown_voice_is_refused_with_the_nearest_names_before_anyone_is_asked() -> None:
+    first, second = adapters()
+    async with AsyncTTSService(providers=[first, second]) as tts:
+        with pytest.raises(VoiceNotFoundError, match="clara"):
+            await tts.synthesize(HELLO, voice="claraa")
+    assert first.requests == second.requests == []
+
+
+async def test_a_language_chooses_a_voice_that_speaks_it() -> None:
+    first, second = adapters()
+    async with AsyncTTSService(providers=[first, second]) as tts:
+        audio = await tts.synthesize(HELLO, language="en-US")
+        with pytest.raises(UnsupportedLanguageError):
+            await tts.synthesize(HELLO, language="ja")
+    assert audio.ledger[0].voice == "bert"
