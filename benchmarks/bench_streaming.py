@@ -19,7 +19,7 @@ from hibari import Hibari
 from ttskit import TTSService
 
 SENTENCES = (
-    "The lighthouse keeper climbed the narrow stairs, carrying a small lamp in his left hand.",
+    "In the grey morning light, the lighthouse keeper climbed the stairs with a lamp in his hand.",
     "Far below him the sea was breaking over the rocks.",
     "He had lived alone on the island for nearly twenty years.",
     "Every evening he wrote a few lines in a heavy leather book.",

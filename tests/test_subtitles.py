@@ -312,3 +312,10 @@ def test_other_kinds_of_subtitles_are_refused() -> None:
     audio = Audio.from_samples(np.zeros(10, np.float32), sample_rate=8_000)
     with pytest.raises(InvalidParameterError, match="srt or vtt"):
         audio.subtitles("ass")  # type: ignore[arg-type] # the mistake under test
+
+
+def test_references_of_ssml_are_shown_as_the_character_they_mean() -> None:
+    ssml = "<speak>Tom &amp; Jerry run &#60;fast&#62;.</speak>"
+    entry = Spoken(0, (0, len(ssml)), (0, 4_000), "mock", None)
+    (cue,) = cues([], ledger=[entry], text=ssml, sample_rate=1_000, duration=4.0)
+    assert cue.text == "Tom & Jerry run <fast>."

@@ -110,9 +110,7 @@ class AsyncTTSService:
         from ttskit.speech import SpeechStream  # noqa: PLC0415 - numpy and anyio load on first use
 
         studio = self._open_studio()
-        if (text is None) == (ssml is None):
-            raise InvalidParameterError("give exactly one of text and ssml")
-        made = studio.produce(text, ssml, SpeechOptions.build(**options))
+        made = studio.produce(text, ssml, _stream_options(text, ssml, options))
         return SpeechStream(
             made.performance, made.stage, on_close=lambda: studio.forget(made.performance)
         )
@@ -319,6 +317,14 @@ def _request(
     if ssml is not None or options:
         raise InvalidParameterError("a SpeechRequest holds every option itself")
     return text
+
+
+def _stream_options(
+    text: Text | None, ssml: str | None, options: Mapping[str, object]
+) -> SpeechOptions:
+    if (text is None) == (ssml is None):
+        raise InvalidParameterError("give exactly one of text and ssml")
+    return SpeechOptions.build(**options)
 
 
 def _studio(settings: Settings, seats: Sequence[_Seat]) -> Studio:

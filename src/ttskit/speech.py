@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Self
 import anyio
 
 from ttskit.audio import Audio, AudioChunk, Notice, Outcome, Provenance, Spoken
-from ttskit.errors import InvalidParameterError, StreamInterruptedError, TTSError
+from ttskit.errors import (
+    InvalidParameterError,
+    ServiceClosedError,
+    StreamInterruptedError,
+    TTSError,
+)
 from ttskit.routing.attempt import Take
 from ttskit.routing.performance import Performance
 from ttskit.routing.script import Cue
@@ -134,6 +139,8 @@ class SpeechStream:
         """
         if self._tasks is None or self._is_reading:
             raise InvalidParameterError("enter the stream first, and read it from one task")
+        if self._is_iterated:
+            self._performance.heard()
         self._is_iterated = self._is_reading = True
         try:
             return await self._receive.receive()
@@ -200,12 +207,12 @@ class SpeechStream:
         if not self._stage.ledger.entries:
             return error
         self.origin.outcome = Outcome.TRUNCATED
-        if not isinstance(error, TTSError) or not (error.failover or error.category == "provider"):
+        if not isinstance(error, TTSError) or isinstance(error, ServiceClosedError):
             return error
         return StreamInterruptedError(
             f"speech ended early: {error}",
             ledger=self.ledger,
-            spoken_text=self._stage.ledger.text_until(self._stage.ledger.frames),
+            spoken_text=self._stage.text,
             cause=error,
         )
 

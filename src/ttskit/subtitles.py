@@ -14,7 +14,7 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from ttskit.text.segment import segment
-from ttskit.text.words import words as spoken_words
+from ttskit.text.words import spread
 
 if TYPE_CHECKING:
     from ttskit.audio import Span, Spoken, WordTiming
@@ -33,8 +33,6 @@ _LINGER_S = 0.5
 """A cue stays until the next one where that comes sooner than this."""
 _PAUSE_S = 1.5
 """A silence that no cue stays through."""
-_WORD_OVERHEAD = 2
-"""A word takes time beyond its letters: in characters."""
 _EDGE = 12
 """Characters before the first and after the last word that may be their punctuation."""
 _CLAUSE_WORTH = 25
@@ -47,6 +45,7 @@ _FLASH_COST = 40
 
 _SSML = re.compile(r"\s*(<\?xml[^>]*\?>\s*)?<speak\b")
 _TAG = re.compile(r"""</?(?P<name>[^\s<>"'/]*)(?:[^<>"']|"[^"]*"|'[^']*')*>""")
+_REFERENCE = re.compile(r"&(?:amp|lt|gt|quot|apos|#[0-9]+|#x[0-9A-Fa-f]+);")
 _PARTING_TAGS = frozenset({"speak", "p", "s", "break", "voice", "lang"})
 """Words on two sides of these are never one."""
 _NOTHING = "\0"
@@ -138,16 +137,15 @@ def _clock(seconds: float, point: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Script:
-    """The caller's text, the tags of SSML blanked out so that every index still holds."""
+    """The caller's text, the markup of SSML blanked out so that every index still holds."""
 
     text: str
-    is_ssml: bool
 
     @classmethod
     def of(cls, text: str) -> _Script:
         if not _SSML.match(text):
-            return cls(text, is_ssml=False)
-        return cls(_TAG.sub(_blank, text), is_ssml=True)
+            return cls(text)
+        return cls(_REFERENCE.sub(_character, _TAG.sub(_blank, text)))
 
     def sentence_ends(self) -> list[int]:
         """Return where sentences end, in order."""
@@ -159,11 +157,15 @@ class _Script:
 
     def read(self, span: Span) -> str:
         piece = self.text[max(0, span[0]) : max(0, span[1])]
-        return html.unescape(piece.replace(_NOTHING, "")) if self.is_ssml else piece
+        return piece.replace(_NOTHING, "")
 
 
 def _blank(tag: re.Match[str]) -> str:
     return (" " if tag["name"] in _PARTING_TAGS else _NOTHING) * len(tag[0])
+
+
+def _character(reference: re.Match[str]) -> str:
+    return html.unescape(reference[0]).ljust(len(reference[0]), _NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,15 +190,11 @@ def _unheard(words: Sequence[WordTiming], ledger: Sequence[Spoken]) -> list[Spok
 
 def _spread(script: _Script, span: Span, start: float, end: float) -> list[_Timed]:
     """Time the words of a span by their length."""
-    spans = [(span[0] + since, span[0] + until)
-             for since, until in spoken_words(script.text[slice(*span)])]  # fmt: skip
-    weights = [until - since + _WORD_OVERHEAD for since, until in spans]
-    pace = (end - start) / max(1, sum(weights))
-    times = [start + pace * passed for passed in accumulate(weights, initial=0)]
-    return [
-        _Timed(script.read(where), begin, finish, where)
-        for where, (begin, finish) in zip(spans, pairwise(times), strict=True)
-    ]
+    placed = (
+        ((span[0] + since, span[0] + until), begin, finish)
+        for (since, until), begin, finish in spread(script.text[slice(*span)], start=start, end=end)
+    )
+    return [_Timed(script.read(where), begin, finish, where) for where, begin, finish in placed]
 
 
 def _settled(words: Sequence[_Timed], duration: float) -> list[_Timed]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextvars
 import threading
+from functools import partial
 
 import anyio
 import anyio.lowlevel
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ttskit.errors import ServiceClosedError
-from ttskit.resources.threads import DaemonThreads, Handover
+from ttskit.resources.threads import DaemonThreads, Handover, ask
 
 TIMEOUT_S = 10.0
 
@@ -22,6 +25,48 @@ def test_tasks_run_in_the_order_they_came() -> None:
     threads.submit(done.set)
     assert done.wait(TIMEOUT_S)
     assert seen == list(range(50))
+
+
+@settings(max_examples=30)
+@given(lanes=st.lists(st.sampled_from("abc"), max_size=30), limit=st.integers(1, 4))
+def test_a_lanes_tasks_run_in_order_and_never_together(lanes: list[str], limit: int) -> None:
+    threads, left = DaemonThreads(limit, name="test"), threading.Semaphore(0)
+    running, ran = list[str](), list[tuple[str, int]]()
+
+    def task(lane: str, number: int) -> None:
+        assert lane not in running
+        running.append(lane)
+        ran.append((lane, number))
+        running.remove(lane)
+        left.release()
+
+    for number, lane in enumerate(lanes):
+        threads.submit(partial(task, lane, number), lane=lane)
+    assert all(left.acquire(timeout=TIMEOUT_S) for _ in lanes)
+    for lane in set(lanes):
+        expected = [number for number, own in enumerate(lanes) if own == lane]
+        assert [number for own, number in ran if own == lane] == expected
+
+
+def test_a_long_lane_does_not_hold_up_other_work() -> None:
+    threads, seen, done = DaemonThreads(1, name="test"), list[str](), threading.Event()
+    gate = threading.Event()
+    threads.submit(lambda: gate.wait(TIMEOUT_S), lane="long")
+    for _ in range(5):
+        threads.submit(lambda: seen.append("long"), lane="long")
+    threads.submit(lambda: seen.append("short"))
+    threads.submit(done.set, lane="long")
+    gate.set()
+    assert done.wait(TIMEOUT_S)
+    assert seen.index("short") == 0
+
+
+@pytest.mark.anyio
+async def test_a_blocking_question_is_answered_without_blocking_the_loop() -> None:
+    threads = DaemonThreads(1, name="test")
+    assert await ask(threads, lambda: 42) == 42
+    with pytest.raises(LookupError):
+        await ask(threads, lambda: {}["missing"])
 
 
 @pytest.mark.parametrize("limit", [1, 2, 4])

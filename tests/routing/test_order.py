@@ -5,7 +5,7 @@ import pytest
 from ttskit.errors import ConfigurationError, InvalidParameterError, UnsupportedLanguageError
 from ttskit.request import SpeechOptions
 from ttskit.resources.host import Resources
-from ttskit.routing.order import candidates
+from ttskit.routing.order import candidates, check_own_options
 from ttskit.routing.provider import Provider
 from ttskit.testing import MockAdapter
 
@@ -40,6 +40,13 @@ def test_candidates_are_those_that_can_serve_the_request(
 def test_an_unknown_provider_gets_the_nearest_name() -> None:
     with pytest.raises(InvalidParameterError, match="did you mean 'german'"):
         candidates(providers(), SpeechOptions(provider="germann"))
+
+
+def test_options_for_a_provider_that_is_not_there_are_an_error() -> None:
+    options = SpeechOptions(provider_options={"englich": {}})
+    with pytest.raises(InvalidParameterError, match="did you mean 'english'"):
+        check_own_options(providers(), options)
+    check_own_options(providers(), SpeechOptions(provider_options={"english": {}, "mock": {}}))
 
 
 def test_a_language_nobody_speaks_is_refused_before_anyone_is_asked() -> None:

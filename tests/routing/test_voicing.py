@@ -64,10 +64,20 @@ async def test_a_voice_of_one_provider_is_never_sent_to_another() -> None:
     assert "clara" not in {utterance.voice for utterance in first.requests}
 
 
+@pytest.mark.parametrize("voice", ["clara", "second:clara", "narrator"])
+async def test_a_voice_is_spoken_by_the_provider_that_has_it(voice: str) -> None:
+    first, second = adapters()
+    config = {"voices": {"narrator": {"second": "clara"}}}
+    async with AsyncTTSService(config, providers=[first, second]) as tts:
+        audio = await tts.synthesize(HELLO, voice=voice)
+    assert (audio.ledger[0].provider, audio.ledger[0].voice) == ("second", "clara")
+    assert audio.warnings == []
+
+
 async def test_a_replacement_is_on_the_record() -> None:
     first, second = adapters()
     async with AsyncTTSService(providers=[first, second]) as tts:
-        audio = await tts.synthesize(HELLO, voice="clara")
+        audio = await tts.synthesize(HELLO, voice="clara", provider=["first", "second"])
     assert [(notice.code, notice.provider) for notice in audio.warnings] == [
         ("voice_replaced", "first")
     ]

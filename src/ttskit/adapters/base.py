@@ -121,6 +121,8 @@ class Utterance:
     options: Mapping[str, object] = field(default_factory=dict)
     """The caller's ``provider_options`` for this provider."""
     request_id: str = ""
+    lane: str | None = None
+    """A local engine makes the utterances of one lane one after the other; None: all at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,7 @@ class LocalAdapter(Adapter[LocalOptionsT]):
             want_words=utterance.timestamps is not Timestamps.NONE,
             is_ssml=utterance.is_ssml,
             options=self._call_options(utterance.options),
+            lane=utterance.lane,
         )
 
     def _call_options(self, given: Mapping[str, object]) -> dict[str, JsonValue]:

@@ -36,6 +36,8 @@ class EngineJob:
     is_ssml: bool = False
     """``text`` is a whole SSML document."""
     options: Mapping[str, JsonValue] = field(default_factory=dict)
+    lane: str | None = None
+    """Jobs of the same lane run one after the other, in the order they came."""
 
 
 @dataclass(frozen=True, slots=True)

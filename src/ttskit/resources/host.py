@@ -87,7 +87,7 @@ class EngineHost:
         """
         handover: Handover[EngineChunk] = Handover()
         with self._listening(handover):
-            self._jobs.submit(lambda: self._speak(job, handover))
+            self._jobs.submit(lambda: self._speak(job, handover), lane=job.lane)
             yield handover
 
     async def aclose(self) -> None:

@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Generic, Protocol, TypeVar, cast
 
@@ -26,6 +27,12 @@ IDLE_S = 30.0
 """A thread without work ends after this time."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Task:
+    run: Callable[[], object]
+    lane: str | None
+
+
 class DaemonThreads:
     """Runs tasks in the order they came, on at most ``limit`` threads started as needed.
 
@@ -38,14 +45,19 @@ class DaemonThreads:
         self._limit = limit
         self._name = f"ttskit {name}"
         self._changed = threading.Condition()
-        self._tasks: deque[Callable[[], object]] = deque()
+        self._tasks: deque[_Task] = deque()
+        self._lanes: dict[str, deque[_Task]] = {}
         self._threads = 0
         self._idle = 0
         self._is_closed = False
         self._at_end: Callable[[], object] | None = None
 
-    def submit(self, task: Callable[[], object]) -> None:
+    def submit(self, task: Callable[[], object], *, lane: str | None = None) -> None:
         """Queue the task, which must not raise; it sees the caller's context variables.
+
+        Args:
+            task: What to run.
+            lane: Tasks of the same lane run one after the other, in the order they came.
 
         Raises:
             ServiceClosedError: ``close`` was called.
@@ -54,9 +66,15 @@ class DaemonThreads:
         with self._changed:
             if self._is_closed:
                 raise ServiceClosedError("the engine was closed")
+            queued = _Task(partial(contextvars.copy_context().run, task), lane)
+            if lane is not None and lane in self._lanes:
+                self._lanes[lane].append(queued)
+                return
+            if lane is not None:
+                self._lanes[lane] = deque()
             if self._idle <= len(self._tasks) and self._threads < self._limit:
                 self._start_thread()
-            self._tasks.append(partial(contextvars.copy_context().run, task))
+            self._tasks.append(queued)
             self._changed.notify()
 
     def close(self, at_end: Callable[[], object] | None = None) -> bool:
@@ -72,6 +90,7 @@ class DaemonThreads:
                 self._start_thread()
             self._is_closed, self._at_end = True, at_end
             self._tasks.clear()
+            self._lanes.clear()
             self._changed.notify_all()
         return True
 
@@ -90,10 +109,22 @@ class DaemonThreads:
 
     def _run(self) -> None:
         while (task := self._next()) is not None:
-            task()
+            task.run()
+            self._advance(task.lane)
             del task  # what it refers to must not live on while the thread is idle
 
-    def _next(self) -> Callable[[], object] | None:
+    def _advance(self, lane: str | None) -> None:
+        """Queue the lane's next task, behind those of others."""
+        if lane is None:
+            return
+        with self._changed:
+            if waiting := self._lanes.get(lane):
+                self._tasks.append(waiting.popleft())
+                self._changed.notify()
+            else:
+                self._lanes.pop(lane, None)
+
+    def _next(self) -> _Task | None:
         """Return the next task; None ends the thread."""
         with self._changed:
             self._idle += 1
@@ -176,6 +207,26 @@ class Handover(Generic[ItemT]):
     def _receive(self, item: ItemT | _End) -> None:
         self._items.append(item)
         self._arrived.set()
+
+
+async def ask(threads: DaemonThreads, question: Callable[[], ItemT]) -> ItemT:
+    """Return the answer to a question that blocks, or raise what it raises.
+
+    Leaving early does not wait for it.
+    """
+    handover: Handover[ItemT] = Handover()
+
+    def answer() -> None:
+        try:
+            handover.put(question())
+        except BaseException as error:  # noqa: BLE001 - raised in the task that asked
+            handover.end(error)
+
+    try:
+        threads.submit(answer)
+        return await anext(handover)
+    finally:
+        handover.close()
 
 
 class _CallSoon(Protocol):

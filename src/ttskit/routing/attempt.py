@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from uuid import uuid4
 
+import anyio
 import numpy as np
 
 from ttskit.adapters.base import AudioSource, Support, TimedText, Utterance
@@ -87,7 +89,26 @@ class _Recording:
 
     def joined(self) -> Samples:
         """Return all parts as one array."""
-        return self.parts[0] if len(self.parts) == 1 else np.concatenate(self.parts)
+        return _concatenated(self.parts)
+
+
+class Booth:
+    """What all attempts of one request share.
+
+    Args:
+        options: The request.
+        casts: Finds each provider's voice.
+        calls: Calls of providers at a time.
+        in_turn: Whether a local engine makes them one after the other.
+    """
+
+    def __init__(self, options: SpeechOptions, casts: Casts, *, calls: int, in_turn: bool) -> None:
+        self.options = options
+        self.casts = casts
+        self.line = anyio.Semaphore(calls)
+        self.request_id = uuid4().hex
+        """Ours, for the logs on both sides."""
+        self.lane = self.request_id if in_turn else None
 
 
 class Attempt:
@@ -95,19 +116,14 @@ class Attempt:
 
     Args:
         provider: Who is asked.
-        options: The request.
-        casts: Finds the voice.
-        request_id: Ours, for the logs on both sides.
+        booth: Of the request.
     """
 
-    def __init__(
-        self, provider: Provider, options: SpeechOptions, casts: Casts, *, request_id: str
-    ) -> None:
+    def __init__(self, provider: Provider, booth: Booth) -> None:
         self._provider = provider
-        self._options = options
-        self._casts = casts
-        self._request_id = request_id
-        self._own_options = _own(options.provider_options, provider)
+        self._booth = booth
+        self._options = booth.options
+        self._own_options = _own(booth.options.provider_options, provider)
 
     async def speak(self, passage: Passage) -> Take:
         """Return the passage as this provider speaks it.
@@ -174,7 +190,8 @@ class Attempt:
         ]
         refused = [notice for notice in notices if notice.code != "emulated"]
         if self._options.strict and refused:
-            raise UnsupportedFeatureError(f"{refused[0].message} (strict)", provider=name)
+            reason = refused[0].message.removeprefix(f"{name} ")
+            raise UnsupportedFeatureError(f"{reason} (strict)", provider=name)
         return notices
 
     async def _say(self, speech: Speech, passage: Passage, recording: _Recording) -> list[Notice]:
@@ -197,7 +214,7 @@ class Attempt:
             language=speech.language or self._options.language,
             policy=self._options.voice_policy,
         )
-        return await self._casts.cast(wish, self._provider)
+        return await self._booth.casts.cast(wish, self._provider)
 
     def _prosody(self, speech: Speech) -> Prosody:
         return prosody(
@@ -240,9 +257,10 @@ class Attempt:
             timestamps=self._options.timestamps,
             seed=self._options.seed,
             options=self._own_options,
-            request_id=self._request_id,
+            request_id=self._booth.request_id,
+            lane=self._booth.lane,
         )
-        async with self._provider.synthesize(utterance) as source:
+        async with self._booth.line, self._provider.synthesize(utterance) as source:
             self._check_rate(source, casting)
             samples, sample_rate = await _read(source)
             recording.bill(source)
@@ -323,14 +341,20 @@ async def _read(source: AudioSource) -> tuple[Samples, int]:
     """
     if source.format == "f32":
         arrays = [chunk async for chunk in source.chunks if isinstance(chunk, np.ndarray)]
-        return (np.concatenate(arrays) if arrays else np.zeros(0, "f4")), source.sample_rate
+        return _concatenated(arrays), source.sample_rate
     decoder = open_decoder(source.format, sample_rate=source.sample_rate, channels=source.channels)
     parts = [decoder.decode(chunk) async for chunk in _bytes(source.chunks)]
     parts = [part for part in (*parts, decoder.finish()) if len(part)]
     rate = decoder.sample_rate or source.sample_rate
     if source.sample_rate and rate != source.sample_rate:
         raise InvalidResponseError(f"audio came at {rate} Hz, {source.sample_rate} Hz was due")
-    return (np.concatenate(parts) if parts else np.zeros(0, "f4")), rate
+    return _concatenated(parts), rate
+
+
+def _concatenated(arrays: list[Samples]) -> Samples:
+    if len(arrays) == 1:
+        return arrays[0]
+    return np.concatenate(arrays) if arrays else np.zeros(0, np.float32)
 
 
 async def _bytes(chunks: AsyncIterator[object]) -> AsyncIterator[bytes]:

@@ -37,6 +37,19 @@ def candidates(providers: Sequence[Provider], options: SpeechOptions) -> list[Pr
     return able
 
 
+def check_own_options(providers: Sequence[Provider], options: SpeechOptions) -> None:
+    """Accept the request's ``provider_options``, or raise.
+
+    Raises:
+        InvalidParameterError: They are for nobody who is configured; nearest name given.
+    """
+    known = {provider.name for provider in providers}
+    known |= {provider.adapter.name for provider in providers}
+    for name in options.provider_options:
+        if name not in known:
+            raise _unknown(name, sorted(known))
+
+
 def _named(providers: Sequence[Provider], options: SpeechOptions) -> list[Provider]:
     if options.provider is None:
         return [provider for provider in providers if provider.is_routed]
@@ -44,10 +57,14 @@ def _named(providers: Sequence[Provider], options: SpeechOptions) -> list[Provid
     by_name = {provider.name: provider for provider in providers}
     for name in names:
         if name not in by_name:
-            near = difflib.get_close_matches(name, by_name, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(by_name)}"
-            raise InvalidParameterError(f"no provider is called {name[:60]!r}{hint}")
+            raise _unknown(name, list(by_name))
     return [by_name[name] for name in dict.fromkeys(names)]
+
+
+def _unknown(name: str, known: Sequence[str]) -> InvalidParameterError:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+    return InvalidParameterError(f"no provider is called {name[:60]!r}; {hint}")
 
 
 def _speaks(provider: Provider, language: str) -> bool:

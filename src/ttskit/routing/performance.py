@@ -17,6 +17,9 @@ from ttskit.routing.script import Cue, Script
 from ttskit.routing.speaker import Speaker
 from ttskit.text.plan import Passage
 
+HANDOVER_S = 0.05
+"""How long the second utterance waits for a listener to take the first chunk of the first."""
+
 T = TypeVar("T")
 Deliver = Callable[[Cue, Take], Awaitable[None]]
 
@@ -25,8 +28,10 @@ Deliver = Callable[[Cue, Take], Awaitable[None]]
 class Pace:
     """How far synthesis may run ahead."""
 
+    calls: int
+    """Calls of providers at a time."""
     in_flight: int
-    """Utterances being made at a time."""
+    """Utterances being prepared, made or looked over at a time."""
     ahead: int
     """Utterances made or being made, but not delivered yet."""
     first_alone: bool
@@ -60,8 +65,13 @@ class Performance:
         self._deadline = deadline
         self._scope: anyio.CancelScope | None = None
         self._abort_error: Exception | None = None
+        self._heard = anyio.Event()
         self._room = anyio.Semaphore(pace.ahead)
         self._flights = anyio.Semaphore(pace.in_flight)
+
+    def heard(self) -> None:
+        """The listener has the first chunk."""
+        self._heard.set()
 
     def abort(self, error: Exception) -> None:
         """End the performance at once; ``run`` raises ``error``."""
@@ -136,6 +146,9 @@ class Performance:
         tasks.start_soon(self._make, slot, cue.passage)
         if self._pace.first_alone and cue.passage.index == 0:
             await slot.made.wait()
+            # The next one would take the processor just when the listener's first chunk needs it.
+            with anyio.move_on_after(HANDOVER_S):
+                await self._heard.wait()
 
     async def _make(self, slot: _Slot, passage: Passage) -> None:
         slot.take, slot.failure = await _outcome(self._speaker.speak(passage))

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import pairwise
 
 from anyio import to_thread
 
 from ttskit.errors import InvalidParameterError
+from ttskit.resources.threads import DaemonThreads, ask
 from ttskit.text.limits import check_text
 from ttskit.text.plan import Passage, TextPlanner, plan_ssml
 
 TERMINATORS = (".", "!", "?", "…", "。", "！", "？", "؟", "۔", "।", "॥")  # noqa: RUF001 - sentence ends of other scripts
 CLOSERS = "\"'”’»)]}」』）】*_"  # noqa: RUF001 - closing quotes and brackets
 QUICK_CHARACTERS = 2_000
+FIRST_CHARACTERS = 250
 Text = str | Iterable[str] | AsyncIterable[str]
 
 
@@ -94,8 +97,12 @@ async def recite_later(ssml: str, layout: Layout) -> Script:
 
 
 def pieces_of(text: str) -> list[str]:
-    """Cut a text that is all there into pieces that the event loop can afford one at a time."""
-    return [text[at : at + QUICK_CHARACTERS] for at in range(0, len(text), QUICK_CHARACTERS)]
+    """Cut a text that is all there into pieces that the event loop can afford one at a time.
+
+    The first is short: nothing is heard before it is planned.
+    """
+    starts = [0, *range(FIRST_CHARACTERS, len(text), QUICK_CHARACTERS), len(text)]
+    return [text[start:end] for start, end in pairwise(starts)]
 
 
 async def arriving(pieces: Iterable[str] | AsyncIterable[str], layout: Layout) -> Script:
@@ -158,14 +165,18 @@ async def _async(pieces: Iterable[str] | AsyncIterable[str]) -> AsyncGenerator[s
         for piece in pieces:
             yield piece
     else:
-        # The caller's iterator may block, on a model's tokens for instance.
-        iterator = iter(pieces)
-        while (following := await _in_thread(iterator)) is not None:
-            yield following
+        async with aclosing(_blocking(iter(pieces))) as blocking:
+            async for piece in blocking:
+                yield piece
 
 
-async def _in_thread(pieces: Iterator[str]) -> str | None:
-    def take() -> str | None:
-        return next(pieces, None)
-
-    return await to_thread.run_sync(take, abandon_on_cancel=True)
+async def _blocking(pieces: Iterator[str]) -> AsyncGenerator[str, None]:
+    """Yield from an iterator that may block, on a model's tokens for instance."""
+    # A thread of our own: AnyIO's are no daemons, and a reader that never ends would hold up the
+    # interpreter's exit.
+    threads = DaemonThreads(1, name="text")
+    try:
+        while (piece := await ask(threads, lambda: next(pieces, None))) is not None:
+            yield piece
+    finally:
+        threads.close()

@@ -9,10 +9,8 @@ import anyio
 from ttskit.audio import Attempt as AttemptRecord
 from ttskit.audio import Provenance
 from ttskit.errors import AllProvidersFailedError, TTSError
-from ttskit.request import SpeechOptions
-from ttskit.routing.attempt import Attempt, Take
+from ttskit.routing.attempt import Attempt, Booth, Take
 from ttskit.routing.provider import Provider
-from ttskit.routing.voicing import Casts
 from ttskit.text.plan import Passage
 
 
@@ -24,32 +22,19 @@ class Speaker:
 
     Args:
         candidates: Whom to ask, in order; never empty.
-        options: The request.
-        casts: Finds each provider's voice.
+        booth: Of the request.
         origin: Where attempts are recorded.
-        request_id: Ours.
     """
 
-    def __init__(
-        self,
-        candidates: Sequence[Provider],
-        options: SpeechOptions,
-        casts: Casts,
-        *,
-        origin: Provenance,
-        request_id: str,
-    ) -> None:
+    def __init__(self, candidates: Sequence[Provider], booth: Booth, *, origin: Provenance) -> None:
         self._order = list(candidates)
-        self._attempts = {
-            provider.name: Attempt(provider, options, casts, request_id=request_id)
-            for provider in candidates
-        }
+        self._attempts = {one.name: Attempt(one, booth) for one in candidates}
         self._failed_at: dict[str, int] = {}
-        self._options = options
-        self._casts = casts
-        self._voice_is_known = False
+        self._options = booth.options
+        self._casts = booth.casts
+        self._is_settled = False
         self._origin = origin
-        self._started = anyio.current_time()
+        self._started: float | None = None
 
     async def speak(self, passage: Passage) -> Take:
         """Return the passage as the first able provider speaks it.
@@ -58,7 +43,9 @@ class Speaker:
             AllProvidersFailedError: Several providers were asked, and each failed.
             TTSError: The only provider failed, or no other could do better.
         """
-        await self._check_voice()
+        if self._started is None:
+            self._started = anyio.current_time()
+        await self._settle_order()
         errors: list[TTSError] = []
         for provider in tuple(self._order):
             try:
@@ -77,10 +64,19 @@ class Speaker:
         """
         return self._failed_at.get(take.provider, passage.index) < passage.index
 
-    async def _check_voice(self) -> None:
-        if self._options.voice is not None and not self._voice_is_known:
-            await self._casts.require_known(self._options.voice)
-            self._voice_is_known = True
+    async def _settle_order(self) -> None:
+        """Ask those first who have the voice themselves, unless the caller gave the order.
+
+        Raises:
+            VoiceNotFoundError: Nobody has it.
+        """
+        voice = self._options.voice
+        if voice is None or self._is_settled:
+            return
+        await self._casts.require_known(voice)
+        if self._options.provider is None and not self._is_settled:
+            self._order = await self._casts.owners_first(voice, self._order)
+        self._is_settled = True
 
     async def _recorded(self, provider: Provider, passage: Passage) -> Take:
         began = anyio.current_time()
@@ -109,7 +105,7 @@ class Speaker:
                 utterance=passage.index,
                 outcome=outcome,
                 characters=len(passage.text),
-                started=began - self._started,
+                started=began - (self._started or 0.0),
                 duration=anyio.current_time() - began,
                 message=message,
             )

@@ -35,6 +35,8 @@ from ttskit.text.sanitise import Change
 CHUNK_S = 0.4
 CLAUSE_PAUSE_S = 0.06
 """On each side of a cut within a sentence: together a comma's pause."""
+LONGEST_PAUSE_S = 1.5
+"""Engines put no longer pause at an edge; what is farther in is not looked at."""
 FALLBACK_RATE = 24_000
 """Hz of audio without frames."""
 
@@ -46,6 +48,7 @@ class Stage:
         options: The request.
         origin: Grows with every take.
         chunk_format: Of the chunks' ``data``; None: samples only, ``data`` stays empty.
+        source: The caller's own text, where it is all there; None: it is put together as it comes.
         within: The directory that the audio may be saved in; None: anywhere.
     """
 
@@ -55,10 +58,12 @@ class Stage:
         *,
         origin: Provenance,
         chunk_format: AudioFormat | None,
+        source: str | None = None,
         within: Path | None = None,
     ) -> None:
         self._options = options
         self._format = chunk_format
+        self._source = source
         self._within = within
         self._encoder: Encoder | None = None
         self._level: float | None = None
@@ -74,6 +79,11 @@ class Stage:
         self._is_within_sentence = False
         self.is_finished = False
         """A chunk was marked as the last."""
+
+    @property
+    def text(self) -> str:
+        """What was spoken so far."""
+        return self.ledger.text_until(self.ledger.frames)
 
     def play(self, cue: Cue, take: Take) -> Iterator[AudioChunk]:
         """Enter the take into the record and return its audio in chunks.
@@ -113,7 +123,7 @@ class Stage:
             origin=self.origin,
             ledger=self.ledger.entries,
             warnings=self.warnings,
-            text=self.ledger.text_until(self.ledger.frames),
+            text=self.text if self._source is None else self._source,
             within=self._within,
         )
 
@@ -156,9 +166,13 @@ class Stage:
         begins, self._is_within_sentence = self._is_within_sentence, not cue.ends_sentence
         if not begins and (cue.ends_sentence or cue.is_last):
             return samples, 0
-        first, end = speech_bounds(samples, self.sample_rate, keep_s=CLAUSE_PAUSE_S)
-        first = first if begins else 0
-        end = len(samples) if cue.ends_sentence or cue.is_last else end
+        edge = round(LONGEST_PAUSE_S * self.sample_rate)
+        first, end = 0, len(samples)
+        if begins:
+            first, _ = speech_bounds(samples[:edge], self.sample_rate, keep_s=CLAUSE_PAUSE_S)
+        if not cue.ends_sentence and not cue.is_last:
+            tail = samples[max(first, end - edge) :]
+            end += speech_bounds(tail, self.sample_rate, keep_s=CLAUSE_PAUSE_S)[1] - len(tail)
         return samples[first:end], first
 
     def _enter(self, cue: Cue, take: Take, frames: int, skipped: int) -> tuple[WordTiming, ...]:

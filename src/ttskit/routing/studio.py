@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
+from weakref import WeakSet
 
 import anyio
 from anyio import to_thread
@@ -16,8 +16,8 @@ from ttskit.audio import Audio, AudioChunk, Provenance
 from ttskit.errors import ServiceClosedError
 from ttskit.request import AudioFormat, SpeechOptions, SpeechRequest
 from ttskit.resources.host import Resources
-from ttskit.routing.attempt import Take
-from ttskit.routing.order import candidates
+from ttskit.routing.attempt import Booth, Take
+from ttskit.routing.order import candidates, check_own_options
 from ttskit.routing.performance import Pace, Performance
 from ttskit.routing.provider import Provider
 from ttskit.routing.script import (
@@ -79,7 +79,7 @@ class Studio:
         self._resources = resources
         self._layout = layout
         self._within = within
-        self._running: set[Performance] = set()
+        self._running: WeakSet[Performance] = WeakSet()
         self._is_closed = False
 
     async def synthesize(self, request: SpeechRequest) -> Audio:
@@ -94,8 +94,9 @@ class Studio:
         else:
             passages = await to_thread.run_sync(whole, request.text, request.ssml, layout)
         deadline = request.deadline or default_deadline(request.source)
+        script = recite(passages, request.text)
         made = self._produce(
-            recite(passages, request.text), request, is_live=False, deadline=deadline
+            script, request, source=request.source, is_live=False, deadline=deadline
         )
         began = anyio.current_time()
         chunks: list[AudioChunk] = []
@@ -120,7 +121,7 @@ class Studio:
         """
         layout = self._layout_for(options, is_live=True)
         script = _script(text, ssml, layout)
-        return self._produce(script, options, is_live=True, deadline=options.deadline)
+        return self._produce(script, options, source=ssml, is_live=True, deadline=options.deadline)
 
     def forget(self, performance: Performance) -> None:
         """The performance is over."""
@@ -151,20 +152,29 @@ class Studio:
             await self._resources.aclose()
 
     def _produce(
-        self, script: Script, options: SpeechOptions, *, is_live: bool, deadline: float | None
+        self,
+        script: Script,
+        options: SpeechOptions,
+        *,
+        source: str | None,
+        is_live: bool,
+        deadline: float | None,
     ) -> Production:
         self._check_open()
         check_rate(options)
+        check_own_options(self._providers, options)
         asked = candidates(self._providers, options)
         origin = Provenance(tags=dict(options.tags))
         stage = Stage(
             options,
             origin=origin,
             chunk_format=(options.format or AudioFormat.PCM) if is_live else None,
+            source=source,
             within=self._within,
         )
-        speaker = Speaker(asked, options, self._casts, origin=origin, request_id=uuid4().hex)
         pace = _pace(asked[0], is_live=is_live)
+        booth = Booth(options, self._casts, calls=pace.calls, in_turn=is_live)
+        speaker = Speaker(asked, booth, origin=origin)
         performance = Performance(script, speaker, pace, deadline=deadline)
         self._running.add(performance)
         return Production(performance, stage)
@@ -200,9 +210,10 @@ def default_deadline(text: str) -> float:
 
 def _pace(provider: Provider, *, is_live: bool) -> Pace:
     """A listener needs the next utterance in time and no more: cores are left to other streams."""
-    is_local = provider.capabilities.runs is Runs.LOCAL
     if is_live:
-        in_flight = 1 if is_local else STREAM_AHEAD - 1
-        return Pace(in_flight=in_flight, ahead=STREAM_AHEAD, first_alone=True)
-    in_flight = (os.cpu_count() or 1) if is_local else CLOUD_IN_FLIGHT
-    return Pace(in_flight=in_flight, ahead=2 * in_flight, first_alone=False)
+        # A local engine makes them in turn; the next one lies ready for it.
+        calls = STREAM_AHEAD - 1
+        return Pace(calls=calls, in_flight=calls, ahead=STREAM_AHEAD, first_alone=True)
+    is_local = provider.capabilities.runs is Runs.LOCAL
+    calls = (os.cpu_count() or 1) if is_local else CLOUD_IN_FLIGHT
+    return Pace(calls=calls, in_flight=calls + 1, ahead=2 * calls, first_alone=False)

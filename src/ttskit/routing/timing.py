@@ -5,23 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ttskit.adapters.base import TimedText
-from ttskit.text.words import words
-
-WORD_OVERHEAD = 2.0
-"""A word takes time beyond its letters: in characters. Fits hibari's and piper's speech."""
+from ttskit.text.words import spread
 
 
 def estimate_words(text: str, *, start: float, end: float) -> list[TimedText]:
     """Spread the words of ``text`` over the seconds from ``start`` to ``end`` by their length."""
-    spans = words(text)
-    weights = [stop - begin + WORD_OVERHEAD for begin, stop in spans]
-    total = sum(weights)
-    timed, at = [], start
-    for span, weight in zip(spans, weights, strict=True):
-        until = at + (end - start) * weight / total
-        timed.append(TimedText(at, until, span))
-        at = until
-    return timed
+    return [
+        TimedText(begin, until, span) for span, begin, until in spread(text, start=start, end=end)
+    ]
 
 
 def split_characters(timed: Sequence[TimedText]) -> list[TimedText]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ttskit.errors import TTSError, UnsupportedLanguageError, VoiceNotFoundError
@@ -69,6 +69,17 @@ class Casts:
             )
         return Casting(fitting[0].id if fitting else provider.default_voice)
 
+    async def owners_first(self, name: str, providers: Sequence[Provider]) -> list[Provider]:
+        """Return the providers, those that have the voice themselves before the others."""
+        owns = {provider.name: await self._owns(name, provider) for provider in providers}
+        return sorted(providers, key=lambda provider: not owns[provider.name])
+
+    async def _owns(self, name: str, provider: Provider) -> bool:
+        try:
+            return await self._own_voice(name, provider) is not None
+        except TTSError:
+            return False
+
     async def all_voices(self) -> list[Voice]:
         """Return the voices of every provider that can tell."""
         listings = [await _listing(provider) for provider in self._providers]
@@ -87,6 +98,7 @@ class Casts:
         if None in listings or any(_answers_to(voice, name) for voice in voices):
             return
         near = Catalogue(voices).suggestions(name) + difflib.get_close_matches(name, self._aliases)
+        near = near or [voice.id for voice in voices[:3]]
         hint = f"; the nearest are {', '.join(near)}" if near else ""
         raise VoiceNotFoundError(f"no provider has a voice {name[:60]!r}{hint}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import accumulate, pairwise
 
 from ttskit.text.sanitise import is_speakable
 from ttskit.text.signs import FULL_COMMAS, FULL_STOPS
@@ -19,6 +20,8 @@ _TOKEN = re.compile(
     rf"|[{_KATAKANA}]++|[^{_PARTING}{_HAN_AND_HIRAGANA}{_KATAKANA}]++"
 )
 _SPOKEN_PUNCTUATION = "#%&@"
+_OVERHEAD = 2
+"""A word takes time beyond its letters: in characters. Fits hibari's and piper's speech."""
 
 
 def words(text: str) -> list[Span]:
@@ -30,6 +33,20 @@ def words(text: str) -> list[Span]:
     """
     spans = (_trimmed(text, *found.span()) for found in _TOKEN.finditer(text))
     return [(start, end) for start, end in spans if is_speakable(text[start:end])]
+
+
+def spread(text: str, *, start: float, end: float) -> list[tuple[Span, float, float]]:
+    """Return each word of ``text`` with its share of the time from ``start`` to ``end``.
+
+    An estimate by the words' lengths: span, start and end of each, in the unit of the arguments.
+    """
+    spans = words(text)
+    passed = list(accumulate((until - since + _OVERHEAD for since, until in spans), initial=0))
+    pace = (end - start) / max(1, passed[-1])
+    return [
+        (span, start + pace * before, start + pace * after)
+        for span, (before, after) in zip(spans, pairwise(passed), strict=True)
+    ]
 
 
 def _trimmed(text: str, start: int, end: int) -> Span:
