@@ -149,7 +149,7 @@ class AudioChunk:
         """The frames as 16-bit little-endian interleaved PCM, whatever the stream's format."""
         if self.format == "pcm":
             return self.data
-        from ttskit.codecs.pcm import to_pcm  # noqa: PLC0415 - keeps the import of results light
+        from ttskit.codecs.pcm import to_pcm  # keeps the import of results light
 
         return to_pcm(self.samples)
 
@@ -187,7 +187,7 @@ class Audio:
         samples: Samples,
         *,
         sample_rate: int,
-        format: AnyFormat = "wav",  # noqa: A002 - the word of the whole API
+        format: AnyFormat = "wav",
         words: Iterable[WordTiming] = (),
         origin: Provenance | None = None,
         ledger: Iterable[Spoken] = (),
@@ -216,8 +216,8 @@ class Audio:
             InvalidParameterError: The format carries no such rate or number of channels.
             InvalidResponseError: A sample is no finite number.
         """
-        from ttskit.codecs.encode import open_encoder  # noqa: PLC0415 - keeps results light
-        from ttskit.codecs.formats import format_info  # noqa: PLC0415
+        from ttskit.codecs.encode import open_encoder  # keeps results light
+        from ttskit.codecs.formats import format_info
 
         channels = 1 if samples.ndim == 1 else samples.shape[1]
         encoder = open_encoder(
@@ -263,12 +263,12 @@ class Audio:
             UnsupportedFormatError: The package that reads the format is not installed.
             InvalidResponseError: ``data`` is broken.
         """
-        import numpy as np  # noqa: PLC0415 - keeps results light
+        import numpy as np  # keeps results light
 
-        from ttskit.codecs.decode import decode  # noqa: PLC0415
-        from ttskit.codecs.mulaw import from_mulaw  # noqa: PLC0415
-        from ttskit.codecs.pcm import from_pcm  # noqa: PLC0415
-        from ttskit.codecs.resample import resample  # noqa: PLC0415
+        from ttskit.codecs.decode import decode
+        from ttskit.codecs.mulaw import from_mulaw
+        from ttskit.codecs.pcm import from_pcm
+        from ttskit.codecs.resample import resample
 
         if not self.frames:
             return np.zeros((0,) if self.channels == 1 else (0, self.channels), np.float32)
@@ -285,7 +285,7 @@ class Audio:
 
     def convert(
         self,
-        format: AnyFormat | None = None,  # noqa: A002 - the word of the whole API
+        format: AnyFormat | None = None,
         sample_rate: int | None = None,
     ) -> Audio:
         """Return the audio in another format or at another sample rate; itself if it is so already.
@@ -299,7 +299,7 @@ class Audio:
             UnsupportedFormatError: The format is unknown, or its package is not installed.
             InvalidParameterError: The format cannot carry the sample rate.
         """
-        from ttskit.codecs.resample import resample  # noqa: PLC0415 - keeps results light
+        from ttskit.codecs.resample import resample  # keeps results light
 
         wanted, rate = self._target(format, sample_rate)
         if (wanted, rate) == (self.format, self.sample_rate):
@@ -320,7 +320,7 @@ class Audio:
         self,
         path: StrPath,
         *,
-        format: AnyFormat | None = None,  # noqa: A002 - the word of the whole API
+        format: AnyFormat | None = None,
     ) -> Path:
         """Write the audio to a file, whole or not at all, and return where it is.
 
@@ -335,13 +335,13 @@ class Audio:
             InvalidParameterError: The directory does not exist or may not be written in.
             StorageFullError: The disk has no room; the old file is as it was.
         """
-        from ttskit.codecs.formats import format_of_path  # noqa: PLC0415 - keeps results light
+        from ttskit.codecs.formats import format_of_path  # keeps results light
 
         safe_path(path, self.within)
         wanted = format_of_path(Path(path)) if format is None else format
         return write_atomically(path, self.convert(wanted).data, within=self.within)
 
-    def subtitles(self, format: Literal["srt", "vtt"] = "srt") -> str:  # noqa: A002
+    def subtitles(self, format: Literal["srt", "vtt"] = "srt") -> str:
         """Return the speech as subtitles, cut into cues of one or two lines.
 
         Where words were not timed, their times are estimated from the ledger.
@@ -349,7 +349,7 @@ class Audio:
         Raises:
             InvalidParameterError: The format is neither ``srt`` nor ``vtt``.
         """
-        from ttskit import subtitles  # noqa: PLC0415 - keeps results light
+        from ttskit import subtitles  # keeps results light
 
         renderers = {"srt": subtitles.to_srt, "vtt": subtitles.to_vtt}
         if format not in renderers:
@@ -370,14 +370,14 @@ class Audio:
             DependencyMissingError: Nothing here can play; the message says what to install.
             ResourceError: What is installed could not play.
         """
-        from ttskit import playback  # noqa: PLC0415 - keeps results light
+        from ttskit import playback  # keeps results light
 
         playback.play(self.samples, self.sample_rate)
 
     def _repr_html_(self) -> str:
         """Show a waveform and a player in a notebook."""
-        from ttskit import notebook  # noqa: PLC0415 - keeps results light
-        from ttskit.codecs.formats import format_info  # noqa: PLC0415
+        from ttskit import notebook  # keeps results light
+        from ttskit.codecs.formats import format_info
 
         playable = self.convert("wav") if self.format in ("pcm", "mulaw") else self
         speaker = (self.origin.provider, self.origin.voice)
@@ -397,7 +397,7 @@ class Audio:
         return self.format, f"{self.duration:.2f} s", f"{self.sample_rate} Hz", layout
 
     def _target(self, name: AnyFormat | None, sample_rate: int | None) -> tuple[AudioFormat, int]:
-        from ttskit.codecs.formats import format_info, supported_rate  # noqa: PLC0415
+        from ttskit.codecs.formats import format_info, supported_rate
 
         info = format_info(self.format if name is None else name)
         is_new = info.name != self.format

@@ -60,7 +60,7 @@ def play(samples: Samples, sample_rate: int) -> None:
     if device is not None:
         _play_on_device(device, samples, sample_rate)
     elif sys.platform == "win32":
-        import winsound  # noqa: PLC0415 - only on Windows
+        import winsound  # only on Windows
 
         winsound.PlaySound(encode(samples, "wav", sample_rate=sample_rate), winsound.SND_MEMORY)
     else:

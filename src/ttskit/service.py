@@ -107,7 +107,7 @@ class AsyncTTSService:
         Raises:
             ValidationError: The request is wrong; no provider was asked.
         """
-        from ttskit.speech import SpeechStream  # noqa: PLC0415 - numpy and anyio load on first use
+        from ttskit.speech import SpeechStream  # numpy and anyio load on first use
 
         studio = self._open_studio()
         made = studio.produce(text, ssml, _stream_options(text, ssml, options))
@@ -237,7 +237,7 @@ class TTSService:
         """
         if isinstance(text, AsyncIterable):
             raise InvalidParameterError("an async iterator of text needs AsyncTTSService")
-        from ttskit.speech import SyncSpeechStream  # noqa: PLC0415 - numpy loads on first use
+        from ttskit.speech import SyncSpeechStream  # numpy loads on first use
 
         async def prepare() -> SpeechStream:
             return self._service.stream(text, ssml=ssml, **options)
@@ -294,7 +294,7 @@ class _Thread:
         self._is_closed = False
 
     def portal(self) -> Portal:
-        from ttskit.portal import Portal  # noqa: PLC0415 - see the class
+        from ttskit.portal import Portal  # see the class
 
         with self._making:
             if self._is_closed:
@@ -328,10 +328,10 @@ def _stream_options(
 
 
 def _studio(settings: Settings, seats: Sequence[_Seat]) -> Studio:
-    from ttskit.resources.host import Resources  # noqa: PLC0415 - numpy and anyio load on first use
-    from ttskit.routing.provider import Provider  # noqa: PLC0415
-    from ttskit.routing.script import Layout  # noqa: PLC0415
-    from ttskit.routing.studio import Studio  # noqa: PLC0415
+    from ttskit.resources.host import Resources  # numpy and anyio load on first use
+    from ttskit.routing.provider import Provider
+    from ttskit.routing.script import Layout
+    from ttskit.routing.studio import Studio
 
     resources = Resources(
         downloads=settings.resources.downloads, threads=settings.resources.threads

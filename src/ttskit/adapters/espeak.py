@@ -184,6 +184,6 @@ def _chunk(job: EngineJob, recording: Recording) -> EngineChunk:
 
 
 def _samples(recording: Recording) -> Samples:
-    import numpy as np  # noqa: PLC0415 - an adapter is imported long before it speaks
+    import numpy as np  # an adapter is imported long before it speaks
 
     return np.frombuffer(recording.pcm, np.int16).astype(np.float32) / np.float32(32_768)

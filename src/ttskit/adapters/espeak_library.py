@@ -196,7 +196,7 @@ class EspeakLibrary:
     def _ready(self) -> ctypes.CDLL:
         """Return the library, initialised; the lock is held."""
         if self._library is None:
-            import espeakng_loader  # noqa: PLC0415 - optional
+            import espeakng_loader  # optional
 
             library = ctypes.CDLL(espeakng_loader.get_library_path())
             library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))

@@ -105,7 +105,7 @@ class HibariEngine(Engine):
 
     @override
     def synthesize(self, job: EngineJob, stop: threading.Event) -> Iterator[EngineChunk]:
-        import numpy as np  # noqa: PLC0415 - an adapter is imported long before it speaks
+        import numpy as np  # an adapter is imported long before it speaks
 
         model = self._model(job.voice or self._voice)
         rng = np.random.default_rng(job.seed)
@@ -135,8 +135,8 @@ class HibariEngine(Engine):
             return self._models[voice]
 
     def _load_voice(self, voice: str) -> _Model:
-        import numpy as np  # noqa: PLC0415 - optional, and slow to import, like the next
-        from hibari import Hibari  # noqa: PLC0415
+        import numpy as np  # optional, and slow to import, like the next
+        from hibari import Hibari
 
         self._check_voice(voice)
         try:
@@ -160,14 +160,14 @@ class HibariEngine(Engine):
 
 
 def _registry() -> Mapping[str, Mapping[str, str]]:
-    from hibari.voices import VOICES  # noqa: PLC0415 - optional, and slow to import
+    from hibari.voices import VOICES  # optional, and slow to import
 
     return cast("Mapping[str, Mapping[str, str]]", VOICES)
 
 
 def _path(voice: str) -> str | None:
     """Return where the voice's weights are on disk; None where they are not."""
-    from hibari.voices import voice_path  # noqa: PLC0415 - optional, and slow to import
+    from hibari.voices import voice_path  # optional, and slow to import
 
     try:
         return str(voice_path(voice, download_missing=False))

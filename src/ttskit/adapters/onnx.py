@@ -22,7 +22,7 @@ def quiet_session(model: str | bytes, *, threads: int = 1) -> Session:
         model: A path, or the model itself.
         threads: Within one call of the session.
     """
-    import onnxruntime  # noqa: PLC0415 - optional, and slow to import
+    import onnxruntime  # optional, and slow to import
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = threads

@@ -238,7 +238,7 @@ class PiperEngine(Engine):
     def _settings(
         self, job: EngineJob, model: PiperModel, speaker: str | None, config: _Config
     ) -> object:
-        from piper import SynthesisConfig  # noqa: PLC0415 - optional, and slow to import
+        from piper import SynthesisConfig  # optional, and slow to import
 
         given = {name: value for name, value in job.options.items() if value is not None}
         chosen = PiperCallOptions.model_validate(self._defaults | given)
@@ -269,7 +269,7 @@ def _speaker_id(model: PiperModel, speaker: str | int | None) -> int | None:
 
 
 def _load(model: PiperModel, *, threads: int, aligned: bool) -> _PiperVoice:
-    from piper import PiperConfig, PiperVoice  # noqa: PLC0415 - optional, and slow to import
+    from piper import PiperConfig, PiperVoice  # optional, and slow to import
 
     logging.getLogger("piper.voice").addFilter(_without_text)
     weights = _with_alignments(model.path) if aligned else None
@@ -286,8 +286,8 @@ def _without_text(record: logging.LogRecord) -> bool:
 
 def _with_alignments(path: Path) -> bytes | None:
     """Return the network with its phoneme lengths as an output; None where it cannot give them."""
-    import onnx  # noqa: PLC0415 - optional, and slow to import
-    from piper.patch_voice_with_alignment import add_alignment_output  # noqa: PLC0415
+    import onnx  # optional, and slow to import
+    from piper.patch_voice_with_alignment import add_alignment_output
 
     network = onnx.load(str(path))
     try:
@@ -309,7 +309,7 @@ def _timed(sentence: _Sentence, offset: int) -> Iterator[TimedPhoneme]:
 def _words_only(
     text: str, phonemes: list[TimedPhoneme], sample_rate: int, piper: _PiperVoice
 ) -> EngineChunk:
-    import numpy as np  # noqa: PLC0415 - an adapter is imported long before it speaks
+    import numpy as np  # an adapter is imported long before it speaks
 
     words = time_words(
         text,

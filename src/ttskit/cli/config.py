@@ -76,7 +76,7 @@ def _show(arguments: Arguments) -> None:
     if arguments.json:
         print_json(settings)
         return
-    import yaml  # noqa: PLC0415 - one of three actions needs it
+    import yaml  # one of three actions needs it
 
     print(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), end="")
 

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _reader_gone()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost edge
-        from ttskit.cli.failure import report  # noqa: PLC0415 - see the module
+        from ttskit.cli.failure import report  # see the module
 
         return report(error, as_json=as_json)
 
@@ -47,7 +47,7 @@ def _run(given: Sequence[str]) -> int:
     parser = build_parser()
     arguments = parser.parse_args(given, Arguments())
     if arguments.version:
-        from ttskit import __version__  # noqa: PLC0415 - see the module
+        from ttskit import __version__  # see the module
 
         print(f"ttskit {__version__}")
         return 0
@@ -68,7 +68,7 @@ def _run_command(arguments: Arguments) -> int:
 
 
 def _log(verbosity: int) -> None:
-    import logging  # noqa: PLC0415 - see the module
+    import logging  # see the module
 
     level = logging.INFO if verbosity == 1 else logging.DEBUG
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")

@@ -65,7 +65,7 @@ class Decoded:
 
 
 def open_decoder(
-    format: str,  # noqa: A002 - the word of the whole API
+    format: str,
     *,
     sample_rate: int = 0,
     channels: int = 1,
@@ -99,7 +99,7 @@ def open_decoder(
 
 def decode(
     data: bytes,
-    format: str | None = None,  # noqa: A002 - the word of the whole API
+    format: str | None = None,
     *,
     sample_rate: int = 0,
     channels: int = 1,
@@ -246,10 +246,10 @@ def _reader(name: AudioFormat, shape: _RawShape, backend: Backend | None) -> Rea
     if name is AudioFormat.WAV:
         return WavReader()
     if choose_backend(name, format_info(name).readers, backend) == "soundfile":
-        from ttskit.codecs.sndfile import SndfileReader  # noqa: PLC0415 - loaded where needed
+        from ttskit.codecs.sndfile import SndfileReader  # loaded where needed
 
         return SndfileReader()
-    from ttskit.codecs.libav import AvFileReader, AvPacketReader  # noqa: PLC0415 - optional
+    from ttskit.codecs.libav import AvFileReader, AvPacketReader  # optional
 
     incremental = name in (AudioFormat.MP3, AudioFormat.AAC)
     return AvPacketReader(name) if incremental else AvFileReader()

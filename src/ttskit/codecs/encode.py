@@ -43,7 +43,7 @@ class Encoder(Protocol):
 
 
 def open_encoder(  # noqa: PLR0913 - keyword-only facts of one file
-    format: str,  # noqa: A002 - the word of the whole API
+    format: str,
     *,
     sample_rate: int,
     channels: int = 1,
@@ -90,7 +90,7 @@ def open_encoder(  # noqa: PLR0913 - keyword-only facts of one file
 
 def encode(
     samples: Samples,
-    format: str,  # noqa: A002 - the word of the whole API
+    format: str,
     *,
     sample_rate: int,
     bit_rate: int | None = None,
@@ -164,11 +164,11 @@ class _RawWriter(Writer):
 
 def _writer(spec: Spec, backend: Backend | None) -> Writer:
     if backend == "av":
-        from ttskit.codecs.libav import AvWriter  # noqa: PLC0415 - PyAV is optional
+        from ttskit.codecs.libav import AvWriter  # PyAV is optional
 
         return AvWriter(spec)
     if backend == "soundfile":
-        from ttskit.codecs.sndfile import SndfileWriter  # noqa: PLC0415 - loaded where needed
+        from ttskit.codecs.sndfile import SndfileWriter  # loaded where needed
 
         return SndfileWriter(spec)
     return WavWriter(spec) if spec.format is AudioFormat.WAV else _RawWriter(spec)

@@ -13,11 +13,11 @@ def foreign_errors() -> tuple[type[Exception], ...]:
     """Return what the codec libraries raise; those not imported yet cannot have raised."""
     found: list[type[Exception]] = []
     if sys.modules.get("soundfile"):
-        from soundfile import SoundFileError  # noqa: PLC0415 - stays unloaded until it is used
+        from soundfile import SoundFileError  # stays unloaded until it is used
 
         found.append(SoundFileError)
     if sys.modules.get("av"):
-        from av.error import FFmpegError  # noqa: PLC0415 - an optional package
+        from av.error import FFmpegError  # an optional package
 
         found.append(FFmpegError)
     return tuple(found)

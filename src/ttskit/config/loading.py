@@ -111,7 +111,7 @@ def _base(source: str | Path | Mapping[str, object] | None, variables: Mapping[s
     if isinstance(source, Mapping):
         return as_node(source, _argument)
     # libyaml costs a service without a file nothing.
-    from ttskit.config.yaml_source import read_yaml_file  # noqa: PLC0415
+    from ttskit.config.yaml_source import read_yaml_file
 
     return read_yaml_file(source, variables)
 
@@ -126,7 +126,7 @@ def _environment(variables: Mapping[str, str]) -> Node:
     if not ours:
         return Node("the environment", keys={})
     # pydantic-settings would take as long to import as all the rest of a service.
-    from ttskit.config.environment import read_environment  # noqa: PLC0415
+    from ttskit.config.environment import read_environment
 
     return read_environment(ours)
 

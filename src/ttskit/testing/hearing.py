@@ -121,7 +121,7 @@ def listen(audio: Hearable) -> list[Heard]:
 
 def _unpacked(audio: Hearable) -> tuple[Samples, int]:
     if isinstance(audio, bytes):
-        from ttskit.codecs.decode import decode  # noqa: PLC0415 - only encoded audio needs it
+        from ttskit.codecs.decode import decode  # only encoded audio needs it
 
         decoded = decode(audio)
         return decoded.samples, decoded.sample_rate
@@ -143,7 +143,7 @@ def _joined(chunks: list[AudioChunk]) -> tuple[Samples, int]:
 
 def _telephone(samples: Samples, sample_rate: int) -> Samples:
     """Return the samples as one channel at the sample rate of our ears."""
-    import soxr  # noqa: PLC0415 - costs a third of this module's import
+    import soxr  # costs a third of this module's import
 
     mono = samples if samples.ndim == 1 else samples.mean(axis=1, dtype=np.float32)
     if sample_rate == _RATE or not len(mono):

@@ -22,7 +22,7 @@ pytest.register_assert_rewrite("ttskit.testing.contract")
 @pytest.fixture
 def mock_adapter() -> MockAdapter:
     """The provider ``mock``, which the fixtures ``tts`` and ``async_tts`` ask first."""
-    from ttskit.testing.mock import MockAdapter  # noqa: PLC0415 - only for those who use it
+    from ttskit.testing.mock import MockAdapter  # only for those who use it
 
     return MockAdapter()
 
@@ -30,7 +30,7 @@ def mock_adapter() -> MockAdapter:
 @pytest.fixture
 def spare_adapter() -> MockAdapter:
     """The provider ``spare``, which they ask when ``mock`` fails."""
-    from ttskit.testing.mock import MockAdapter  # noqa: PLC0415 - only for those who use it
+    from ttskit.testing.mock import MockAdapter  # only for those who use it
 
     return MockAdapter(provider="spare")
 
@@ -44,7 +44,7 @@ def tts_faults(mock_adapter: MockAdapter) -> Faults:
 @pytest.fixture
 def tts(mock_adapter: MockAdapter, spare_adapter: MockAdapter) -> Iterator[TTSService]:
     """A service over ``mock`` and ``spare``, for blocking code."""
-    from ttskit.service import TTSService  # noqa: PLC0415 - only for those who use it
+    from ttskit.service import TTSService  # only for those who use it
 
     with TTSService(providers=[mock_adapter, spare_adapter]) as service:
         yield service
@@ -55,7 +55,7 @@ async def async_tts(
     mock_adapter: MockAdapter, spare_adapter: MockAdapter, anyio_backend: object
 ) -> AsyncIterator[AsyncTTSService]:
     """The same for asyncio and trio; the test needs ``pytest.mark.anyio``."""
-    from ttskit.service import AsyncTTSService  # noqa: PLC0415 - only for those who use it
+    from ttskit.service import AsyncTTSService  # only for those who use it
 
     del anyio_backend
     async with AsyncTTSService(providers=[mock_adapter, spare_adapter]) as service:
