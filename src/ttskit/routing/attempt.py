@@ -15,7 +15,7 @@ from ttskit.codecs.decode import open_decoder
 from ttskit.codecs.loudness import apply_gain
 from ttskit.codecs.pcm import Samples
 from ttskit.codecs.resample import resample
-from ttskit.codecs.splice import match_channels
+from ttskit.codecs.splice import match_channels, speech_bounds
 from ttskit.errors import InvalidResponseError, UnsupportedFeatureError
 from ttskit.request import SpeechOptions, Timestamps
 from ttskit.routing.honour import Prosody, prosody, unmet
@@ -266,7 +266,8 @@ class Attempt:
             recording.bill(source)
         self._judge(samples, sample_rate, part, passage, settings)
         start = recording.add(apply_gain(samples, settings.gain), sample_rate)
-        recording.words += self._words(source, part, start, len(samples) / sample_rate)
+        if self._options.timestamps is not Timestamps.NONE:
+            recording.words += self._words(source, part, start, _audible(samples, sample_rate))
 
     def _check_rate(self, source: AudioSource, casting: Casting) -> None:
         due = self._provider.known_rate(casting.voice)
@@ -292,14 +293,12 @@ class Attempt:
             raise
 
     def _words(
-        self, source: AudioSource, part: _Part, start: float, duration: float
+        self, source: AudioSource, part: _Part, start: float, audible: tuple[float, float]
     ) -> list[WordTiming]:
         wanted = self._options.timestamps
-        if wanted is Timestamps.NONE:
-            return []
         timed, origin = list(source.words), TimingSource.NATIVE
         if not timed and not part.speech.is_ssml:
-            timed = estimate_words(part.text, start=0.0, end=duration)
+            timed = estimate_words(part.text, start=audible[0], end=audible[1])
             origin = TimingSource.ESTIMATED
         able = self._provider.capabilities
         if wanted is Timestamps.CHARACTER and able.character_timestamps is not Support.NATIVE:
@@ -349,6 +348,12 @@ async def _read(source: AudioSource) -> tuple[Samples, int]:
     if source.sample_rate and rate != source.sample_rate:
         raise InvalidResponseError(f"audio came at {rate} Hz, {source.sample_rate} Hz was due")
     return _concatenated(parts), rate
+
+
+def _audible(samples: Samples, sample_rate: int) -> tuple[float, float]:
+    """Return when speech starts and ends, in seconds: the pauses around it hold no words."""
+    first, end = speech_bounds(samples, sample_rate, keep_s=0.0)
+    return first / sample_rate, end / sample_rate
 
 
 def _concatenated(arrays: list[Samples]) -> Samples:
