@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import jiwer
 import pytest
 import soundfile
 
@@ -55,6 +54,8 @@ ENGINES = [
 
 
 def word_error_rate(heard: list[str]) -> float:
+    import jiwer
+
     return float(jiwer.wer([normalised(text) for text in SENTENCES], heard))
 
 
