@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Self
 
 from ttskit.adapters.base import Adapter, AdapterOptions, Capabilities, Requirement
@@ -20,9 +21,13 @@ from ttskit.voices import Catalogue, Voice
 
 if TYPE_CHECKING:
     from ttskit.portal import Portal
+    from ttskit.routing.provider import Place
     from ttskit.routing.script import Text
     from ttskit.routing.studio import Studio
     from ttskit.speech import SpeechStream, SyncSpeechStream
+    from ttskit.telemetry.desk import Desk
+    from ttskit.telemetry.events import Event
+    from ttskit.telemetry.health import ProviderHealth, Stats
 
 Providers = Mapping[str, Adapter[AdapterOptions]] | Sequence[Adapter[AdapterOptions]]
 Config = str | Path | Mapping[str, object] | Settings
@@ -61,6 +66,8 @@ class AsyncTTSService:
     ) -> None:
         self.settings = load_settings(config, overrides=overrides)
         self._registry = Registry()
+        self._desk_made: Desk | None = None
+        self._making = threading.Lock()
         self._seats = self._seats_of(providers)
         self._studio: Studio | None = None
         self._is_closed = False
@@ -111,9 +118,7 @@ class AsyncTTSService:
 
         studio = self._open_studio()
         made = studio.produce(text, ssml, _stream_options(text, ssml, options))
-        return SpeechStream(
-            made.performance, made.stage, on_close=lambda: studio.forget(made.performance)
-        )
+        return SpeechStream(made, on_close=lambda: studio.forget(made.performance))
 
     async def voices(
         self,
@@ -136,6 +141,38 @@ class AsyncTTSService:
         found = await self._open_studio().voices(provider)
         return Catalogue(found).search(language=language, gender=gender, style=style, text=text)
 
+    def on(self, event: str, callback: Callable[[Event], object]) -> Callable[[], None]:
+        """Have ``callback`` called with each event of a kind, on a thread of its own.
+
+        Args:
+            event: ``attempt``, ``retry``, ``failover``, ``breaker``, ``utterance``, ``stream``, or
+                ``*`` for all of them.
+            callback: A plain function; one that raises or hangs harms nobody.
+
+        Returns:
+            A function that ends it.
+
+        Raises:
+            InvalidParameterError: No such event; the nearest name is given.
+        """
+        return self._desk().events.on(event, callback)
+
+    def health(self) -> list[ProviderHealth]:
+        """Return how each provider and model that was asked has fared of late."""
+        return self._desk().book.health()
+
+    def stats(self) -> Stats:
+        """Return what the service did since it began."""
+        return self._desk().book.stats()
+
+    def reset(self, provider: str | None = None) -> None:
+        """Forget every failure of a provider, or of all: breakers close, a refused key is tried.
+
+        Raises:
+            InvalidParameterError: No provider has this name.
+        """
+        self._open_studio().reset(provider)
+
     def providers(self) -> list[ProviderInfo]:
         """Return the configured providers in routing order; nothing is opened for it."""
         return [
@@ -153,6 +190,7 @@ class AsyncTTSService:
         self._is_closed = True
         if self._studio is not None:
             await self._studio.close()
+        self._desk().events.close(0.0)
 
     aclose = shutdown
 
@@ -162,11 +200,18 @@ class AsyncTTSService:
     async def __aexit__(self, *_: object) -> None:
         await self.shutdown()
 
+    def _desk(self) -> Desk:
+        from ttskit.telemetry.desk import Desk  # a service is made sooner than it has news
+
+        with self._making:
+            self._desk_made = self._desk_made or Desk()
+            return self._desk_made
+
     def _open_studio(self) -> Studio:
         if self._is_closed:
             raise ServiceClosedError("the service was shut down")
         if self._studio is None:
-            self._studio = _studio(self.settings, self._seats)
+            self._studio = _studio(self.settings, self._seats, self._desk())
         return self._studio
 
     def _seats_of(self, providers: Providers | None) -> list[_Seat]:
@@ -249,6 +294,26 @@ class TTSService:
         """Return the voices that can speak now; see ``AsyncTTSService.voices``."""
         return self._thread.portal().call(partial(self._service.voices, **filters))
 
+    def on(self, event: str, callback: Callable[[Event], object]) -> Callable[[], None]:
+        """Have ``callback`` called with each event of a kind; see ``AsyncTTSService.on``."""
+        return self._service.on(event, callback)
+
+    def health(self) -> list[ProviderHealth]:
+        """Return how each provider and model that was asked has fared of late."""
+        return self._service.health()
+
+    def stats(self) -> Stats:
+        """Return what the service did since it began."""
+        return self._service.stats()
+
+    def reset(self, provider: str | None = None) -> None:
+        """Forget every failure of a provider, or of all; see ``AsyncTTSService.reset``."""
+
+        async def forget() -> None:
+            self._service.reset(provider)
+
+        self._thread.portal().call(forget)
+
     def providers(self) -> list[ProviderInfo]:
         """Return the configured providers in routing order; nothing is opened for it."""
         return self._service.providers()
@@ -327,26 +392,41 @@ def _stream_options(
     return SpeechOptions.build(**options)
 
 
-def _studio(settings: Settings, seats: Sequence[_Seat]) -> Studio:
+def _place(seat: _Seat) -> Place:
+    from ttskit.routing.guard import GuardSettings
+    from ttskit.routing.provider import Place
+
+    own = seat.settings
+    return Place(
+        default_voice=own.voice,
+        is_routed=seat.is_routed,
+        price=own.price,
+        guard=GuardSettings(
+            limits=own.limits,
+            breaker=own.breaker,
+            retry=own.retry,
+            budget=own.budget,
+            timeouts=own.timeouts,
+        ),
+    )
+
+
+def _studio(settings: Settings, seats: Sequence[_Seat], desk: Desk) -> Studio:
     from ttskit.resources.host import Resources  # numpy and anyio load on first use
     from ttskit.routing.provider import Provider
     from ttskit.routing.script import Layout
+    from ttskit.routing.strategy import Chooser, Strategy
     from ttskit.routing.studio import Studio
+
+    def first_audio(provider: str) -> float | None:
+        measured = desk.book.of(provider).time_to_first_audio
+        return None if measured is None else measured.p50
 
     resources = Resources(
         downloads=settings.resources.downloads, threads=settings.resources.threads
     )
     return Studio(
-        [
-            Provider(
-                seat.adapter,
-                resources,
-                default_voice=seat.settings.voice,
-                concurrency=seat.settings.limits.concurrency,
-                is_routed=seat.is_routed,
-            )
-            for seat in seats
-        ],
+        [Provider(seat.adapter, resources, _place(seat), tell=desk.tell) for seat in seats],
         settings.voices,
         resources=resources,
         layout=Layout(
@@ -356,4 +436,10 @@ def _studio(settings: Settings, seats: Sequence[_Seat]) -> Studio:
             max_characters=settings.text.max_characters,
         ),
         within=settings.output.directory,
+        tell=desk.tell,
+        chooser=Chooser(
+            Strategy(settings.routing.strategy),
+            first_audio=first_audio,
+            random=Random(),  # noqa: S311 - explorations are no secret
+        ),
     )

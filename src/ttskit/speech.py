@@ -19,9 +19,9 @@ from ttskit.errors import (
     TTSError,
 )
 from ttskit.routing.attempt import Take
-from ttskit.routing.performance import Performance
 from ttskit.routing.script import Cue
-from ttskit.routing.stage import CHUNK_S, Stage
+from ttskit.routing.stage import CHUNK_S
+from ttskit.routing.studio import Production
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
@@ -38,16 +38,14 @@ class SpeechStream:
     Leaving the block, an exception, a ``break`` or a cancellation ends the provider's work.
 
     Args:
-        performance: Makes the audio.
-        stage: Turns it into chunks and keeps the record.
+        production: Makes the audio, turns it into chunks and keeps the record.
         on_close: Called once when the stream is over.
     """
 
-    def __init__(
-        self, performance: Performance, stage: Stage, *, on_close: Callable[[], None]
-    ) -> None:
-        self._performance = performance
-        self._stage = stage
+    def __init__(self, production: Production, *, on_close: Callable[[], None]) -> None:
+        self._production = production
+        self._performance = production.performance
+        self._stage = production.stage
         self._on_close = on_close
         self._tasks: TaskGroup | None = None
         self._failure: Exception | None = None
@@ -99,6 +97,9 @@ class SpeechStream:
         self._send, self._receive = anyio.create_memory_object_stream[AudioChunk](
             round(BUFFER_S / CHUNK_S)
         )
+        # Hosted by the task below: cancelling the group's own scope would cancel the caller's task
+        # with it, and a cancellation of the caller's could be lost in that.
+        self._ending = anyio.CancelScope()
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         self._tasks.start_soon(self._run)
@@ -112,7 +113,7 @@ class SpeechStream:
     ) -> None:
         if self._tasks is None:
             return
-        self._tasks.cancel_scope.cancel()
+        self._ending.cancel()
         self._receive.close()
         try:
             # Without the block's own exception: the task group would wrap it.
@@ -188,9 +189,13 @@ class SpeechStream:
         return self._stage.audio(chunks)
 
     async def _run(self) -> None:
+        with self._ending:
+            await self._perform()
+
+    async def _perform(self) -> None:
         async with self._send:
             try:
-                await self._performance.run(self._deliver)
+                await self._production.run(self._deliver)
                 if not self._stage.is_finished and (last := self._stage.finish()):
                     await self._send.send(last)
             except Exception as error:  # noqa: BLE001 - the reader gets it, in order
@@ -204,9 +209,9 @@ class SpeechStream:
 
     def _as_heard(self, error: Exception) -> Exception:
         """Return what the listener is told: after the first audio, how much was heard."""
+        self.origin.outcome = Outcome.TRUNCATED
         if not self._stage.ledger.entries:
             return error
-        self.origin.outcome = Outcome.TRUNCATED
         if not isinstance(error, TTSError) or isinstance(error, ServiceClosedError):
             return error
         return StreamInterruptedError(

@@ -69,7 +69,7 @@ async def test_character_times_are_estimated_within_the_words() -> None:
 
 async def test_options_for_a_provider_reach_it_and_nobody_else() -> None:
     first, second = MockAdapter(provider="first"), MockAdapter(provider="second")
-    first.faults.fail_first(1)
+    first.faults.fail_first(99)
     async with AsyncTTSService(providers=[first, second]) as tts:
         await tts.synthesize("Hi there.", provider_options={"first": {"style": "calm"}})
     assert first.requests[0].options == {"style": "calm"}
@@ -81,7 +81,7 @@ async def test_a_quieter_backup_is_brought_to_the_level_of_the_first_voice() -> 
     text = "The first sentence is said. The second sentence is said."
     async with AsyncTTSService(providers=[loud, quiet]) as tts, tts.stream(text) as speech:
         chunks = [await anext(speech)]
-        loud.faults.fail_first(9)
+        loud.faults.fail_first(99)
         chunks += [chunk async for chunk in speech]
     levels = [
         np.sqrt(np.mean(np.concatenate([c.samples for c in chunks if c.provider == name]) ** 2))

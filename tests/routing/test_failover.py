@@ -71,7 +71,7 @@ async def test_raw_audio_at_another_rate_than_the_voices_own_fails_over() -> Non
 
 async def test_the_ledger_says_who_spoke_what() -> None:
     first, second = pair()
-    first.faults.fail_first(1)
+    first.faults.fail_first(99)
     async with AsyncTTSService(providers=[first, second]) as tts:
         audio = await tts.synthesize(TEXT)
     assert {entry.provider for entry in audio.ledger} == {"second"}
@@ -80,7 +80,7 @@ async def test_the_ledger_says_who_spoke_what() -> None:
 
 async def test_every_attempt_is_on_the_result() -> None:
     first, second = pair()
-    first.faults.fail_first(1, NetworkError)
+    first.faults.fail_first(99, NetworkError)
     async with AsyncTTSService(providers=[first, second]) as tts:
         audio = await tts.synthesize("Hello there.")
     told = [(attempt.provider, attempt.outcome) for attempt in audio.origin.attempts]
@@ -89,7 +89,7 @@ async def test_every_attempt_is_on_the_result() -> None:
 
 async def test_a_provider_that_failed_is_asked_last_for_the_rest_of_the_request() -> None:
     first, second = pair()
-    first.faults.fail_first(1)
+    first.faults.fail_first(99)
     async with (
         AsyncTTSService(providers=[first, second]) as tts,
         tts.stream(TEXT) as speech,

@@ -6,7 +6,7 @@ from ttskit.errors import ConfigurationError, InvalidParameterError, Unsupported
 from ttskit.request import SpeechOptions
 from ttskit.resources.host import Resources
 from ttskit.routing.order import candidates, check_own_options
-from ttskit.routing.provider import Provider
+from ttskit.routing.provider import Place, Provider
 from ttskit.testing import MockAdapter
 
 
@@ -60,7 +60,7 @@ def test_no_provider_at_all_says_what_to_install() -> None:
 
 
 def test_a_provider_outside_the_order_is_asked_only_by_name() -> None:
-    spare = Provider(MockAdapter(provider="spare"), Resources(), is_routed=False)
+    spare = Provider(MockAdapter(provider="spare"), Resources(), Place(is_routed=False))
     everyone = [*providers(), spare]
     assert "spare" not in [one.name for one in candidates(everyone, SpeechOptions())]
     assert candidates(everyone, SpeechOptions(provider="spare")) == [spare]

@@ -3,9 +3,11 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ttskit import AsyncTTSService
 from ttskit.routing.strategy import (
     CONVERSATIONS,
     EXPLORATION,
@@ -14,6 +16,7 @@ from ttskit.routing.strategy import (
     by_price,
     by_speed,
 )
+from ttskit.testing import MockAdapter
 
 names = st.lists(st.sampled_from("abcdef"), unique=True, max_size=6)
 amounts = st.none() | st.floats(0, 200)
@@ -74,3 +77,36 @@ def test_only_so_many_conversations_are_remembered() -> None:
         talks.note(str(number), "b")
     assert talks.order("0", ["a", "b"]) == ["a", "b"]
     assert talks.order(str(CONVERSATIONS), ["a", "b"]) == ["b", "a"]
+
+
+async def _speakers(config: dict[str, object], tags: list[dict[str, str]]) -> list[str | None]:
+    first = MockAdapter(provider="first", latency_s=0.02)
+    second = MockAdapter(provider="second")
+    providers = {
+        "first": {"adapter": "mock", "price": 30},
+        "second": {"adapter": "mock", "price": 4},
+    }
+    settings = {"routing": config, "providers": providers}
+    async with AsyncTTSService(settings, providers=[first, second]) as tts:
+        await tts.synthesize("Measured once.", provider="first")
+        await tts.synthesize("Measured, too.", provider="second", tags={"conversation": "tea"})
+        return [(await tts.synthesize("Who speaks?", tags=own)).origin.provider for own in tags]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("strategy", "tags", "speaker"),
+    [
+        ("priority", {}, "first"),
+        ("cheapest", {}, "second"),
+        ("fastest", {}, "second"),
+        ("sticky", {"conversation": "tea"}, "second"),
+        ("sticky", {"conversation": "coffee"}, "first"),
+    ],
+)
+async def test_the_strategy_of_the_settings_decides_who_speaks(
+    strategy: str, tags: dict[str, str], speaker: str
+) -> None:
+    spoken = await _speakers({"strategy": strategy}, [tags] * 8)
+    # ``fastest`` measures another one now and then.
+    assert spoken.count(speaker) >= 6

@@ -22,7 +22,7 @@ async def voices_asked_for(
     *, voice: str | None, policy: str = "similar", aliases: dict[str, object] | None = None
 ) -> list[str | None]:
     first, second = adapters()
-    first.faults.fail_first(9)
+    first.faults.fail_first(99)
     async with AsyncTTSService({"voices": aliases or {}}, providers=[first, second]) as tts:
         await tts.synthesize(HELLO, voice=voice, voice_policy=policy)
     return [utterance.voice for utterance in (*first.requests, *second.requests)]

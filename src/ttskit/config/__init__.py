@@ -8,7 +8,6 @@ from ttskit.config.loading import (
 )
 from ttskit.config.settings import (
     CacheSettings,
-    Limits,
     OutputSettings,
     ProviderSettings,
     ResourceSettings,
@@ -20,7 +19,6 @@ from ttskit.config.settings import (
 
 __all__ = [
     "CacheSettings",
-    "Limits",
     "OutputSettings",
     "ProviderSettings",
     "ResourceSettings",

@@ -25,6 +25,13 @@ from pydantic.json_schema import SkipJsonSchema
 
 from ttskit.config.tree import KeyPath, Node, dotted
 from ttskit.config.units import Budget, Seconds, Size
+from ttskit.resilience.settings import (
+    BreakerSettings,
+    BudgetSettings,
+    LimitSettings,
+    RetrySettings,
+    TimeoutSettings,
+)
 
 _NOT_USED_YET: JsonDict = {"not_used_yet": True}
 
@@ -58,22 +65,10 @@ class Routing(Section):
         default=None,
         description="Providers in the order to try. One that is not here is used by name only.",
     )
-    strategy: Literal["priority"] = Field(
-        default="priority", description="How the next one is chosen."
-    )
-
-
-class Limits(Section):
-    """What may be asked of one provider at a time."""
-
-    concurrency: PositiveInt | None = Field(
-        default=None, description="Calls in flight at the same time."
-    )
-    characters_per_minute: PositiveInt | None = Field(
-        default=None, description="Characters sent a minute.", json_schema_extra=_NOT_USED_YET
-    )
-    requests_per_minute: PositiveInt | None = Field(
-        default=None, description="Calls a minute.", json_schema_extra=_NOT_USED_YET
+    strategy: Literal["priority", "cheapest", "fastest", "sticky"] = Field(
+        default="priority",
+        description="How the next one is chosen: as ordered; by price; by time to first audio; "
+        "as before in the conversation named by the tag `conversation`.",
     )
 
 
@@ -83,7 +78,24 @@ class ProviderSettings(Section):
     adapter: str | None = Field(default=None, description="The adapter, where the name is another.")
     enabled: bool = Field(default=True, description="false: as if the section were not there.")
     isolation: Literal["thread"] = Field(default="thread", description="Where a local engine runs.")
-    limits: Limits = Field(default=Limits(), description="What may be asked at a time.")
+    limits: LimitSettings = Field(
+        default=LimitSettings(), description="What may be asked at a time."
+    )
+    timeouts: TimeoutSettings = Field(
+        default=TimeoutSettings(), description="How long audio is waited for."
+    )
+    retry: RetrySettings = Field(
+        default=RetrySettings(), description="How often a failed call is tried again here."
+    )
+    budget: BudgetSettings = Field(
+        default=BudgetSettings(), description="How many extra calls retries may make."
+    )
+    breaker: BreakerSettings = Field(
+        default=BreakerSettings(), description="When a failing provider is left alone."
+    )
+    price: Annotated[float, Field(ge=0)] | None = Field(
+        default=None, description="US dollars for a million characters, for `cheapest`."
+    )
     voice: str | None = Field(
         default=None, min_length=1, description="The voice where none is asked for."
     )

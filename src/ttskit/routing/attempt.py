@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -18,6 +18,7 @@ from ttskit.codecs.resample import resample
 from ttskit.codecs.splice import match_channels, speech_bounds
 from ttskit.errors import InvalidResponseError, UnsupportedFeatureError
 from ttskit.request import SpeechOptions, Timestamps
+from ttskit.routing.guard import Ask, Tell
 from ttskit.routing.honour import Prosody, prosody, unmet
 from ttskit.routing.provider import Provider
 from ttskit.routing.timing import estimate_words, split_characters
@@ -100,15 +101,39 @@ class Booth:
         casts: Finds each provider's voice.
         calls: Calls of providers at a time.
         in_turn: Whether a local engine makes them one after the other.
+        deadline_s: Seconds for the whole request; None: no limit.
+        tell: Hears what happens.
     """
 
-    def __init__(self, options: SpeechOptions, casts: Casts, *, calls: int, in_turn: bool) -> None:
+    def __init__(
+        self,
+        options: SpeechOptions,
+        casts: Casts,
+        *,
+        calls: int,
+        in_turn: bool,
+        deadline_s: float | None,
+        tell: Tell,
+    ) -> None:
         self.options = options
         self.casts = casts
         self.line = anyio.Semaphore(calls)
         self.request_id = uuid4().hex
         """Ours, for the logs on both sides."""
         self.lane = self.request_id if in_turn else None
+        self.deadline: float | None = None
+        """When all must be done, on the event loop's clock; known once the request runs."""
+        self.started: float | None = None
+        self._deadline_s = deadline_s
+        self.tell = tell
+
+    def start(self) -> float:
+        """Start the request's clock, unless it runs; return when it was started."""
+        if self.started is None:
+            self.started = anyio.current_time()
+            if self._deadline_s is not None:
+                self.deadline = self.started + self._deadline_s
+        return self.started
 
 
 class Attempt:
@@ -125,8 +150,12 @@ class Attempt:
         self._options = booth.options
         self._own_options = _own(booth.options.provider_options, provider)
 
-    async def speak(self, passage: Passage) -> Take:
+    async def speak(self, passage: Passage, *, has_alternative: bool = False) -> Take:
         """Return the passage as this provider speaks it.
+
+        Args:
+            passage: What to say.
+            has_alternative: Another provider could say it instead.
 
         Raises:
             TTSError: Of whatever kind; nothing was delivered.
@@ -135,11 +164,12 @@ class Attempt:
         lowered = self._lower(passage)
         notices = self._notices(lowered)
         recording = _Recording()
+        scene = _Scene(passage, recording, has_alternative)
         for piece in lowered.pieces:
             if isinstance(piece, Silence):
                 recording.rest(piece.seconds)
             else:
-                notices += await self._say(piece, passage, recording)
+                notices += await self._say(piece, scene)
         if not recording.parts:
             raise InvalidResponseError("nothing was spoken", provider=self._provider.name)
         return Take(
@@ -194,14 +224,14 @@ class Attempt:
             raise UnsupportedFeatureError(f"{reason} (strict)", provider=name)
         return notices
 
-    async def _say(self, speech: Speech, passage: Passage, recording: _Recording) -> list[Notice]:
+    async def _say(self, speech: Speech, scene: _Scene) -> list[Notice]:
         casting = await self._cast(speech)
-        recording.voice = casting.voice
-        settings = self._prosody(speech)
+        scene.recording.voice = casting.voice
+        role = _Role(casting, self._prosody(speech))
         for start, end in self._cut(speech):
             part = _Part.of(speech, start, end)
             if part.text:
-                await self._call(part, passage, casting, settings, recording)
+                await self._call(part, role, scene)
         if not casting.is_replacement:
             return []
         message = f"{casting.voice or 'the default voice'} speaks for the voice asked for"
@@ -236,38 +266,51 @@ class Attempt:
             return cut(speech.text, able.max_characters)
         return whole
 
-    async def _call(
-        self,
-        part: _Part,
-        passage: Passage,
-        casting: Casting,
-        settings: Prosody,
-        recording: _Recording,
-    ) -> None:
-        utterance = Utterance(
+    async def _call(self, part: _Part, role: _Role, scene: _Scene) -> None:
+        async def take(source: AudioSource) -> _Heard:
+            self._check_rate(source, role.casting)
+            samples, sample_rate = await _read(source)
+            self._judge(samples, sample_rate, part, role, scene)
+            return _Heard(samples, sample_rate, source)
+
+        utterance = self._utterance(part, role, scene)
+        async with self._booth.line:
+            heard = await self._provider.call(utterance, take, self._ask(utterance, scene))
+        recording = scene.recording
+        recording.bill(heard.source)
+        start = recording.add(apply_gain(heard.samples, role.settings.gain), heard.sample_rate)
+        if self._options.timestamps is not Timestamps.NONE:
+            recording.words += self._words(heard, part, start)
+
+    def _utterance(self, part: _Part, role: _Role, scene: _Scene) -> Utterance:
+        return Utterance(
             text=part.text,
-            index=passage.index,
+            index=scene.passage.index,
             is_ssml=part.speech.is_ssml,
-            voice=casting.voice,
+            voice=role.casting.voice,
             language=part.speech.language or self._options.language,
             model=self._options.model,
-            speed=settings.speed,
-            pitch=settings.pitch,
-            volume=settings.volume,
+            speed=role.settings.speed,
+            pitch=role.settings.pitch,
+            volume=role.settings.volume,
             timestamps=self._options.timestamps,
             seed=self._options.seed,
             options=self._own_options,
             request_id=self._booth.request_id,
             lane=self._booth.lane,
         )
-        async with self._booth.line, self._provider.synthesize(utterance) as source:
-            self._check_rate(source, casting)
-            samples, sample_rate = await _read(source)
-            recording.bill(source)
-        self._judge(samples, sample_rate, part, passage, settings)
-        start = recording.add(apply_gain(samples, settings.gain), sample_rate)
-        if self._options.timestamps is not Timestamps.NONE:
-            recording.words += self._words(source, part, start, _audible(samples, sample_rate))
+
+    def _ask(self, utterance: Utterance, scene: _Scene) -> Ask:
+        return Ask(
+            characters=len(utterance.text),
+            utterance=utterance.index,
+            model=utterance.model,
+            voice=utterance.voice,
+            request_id=utterance.request_id,
+            tags=self._options.tags,
+            deadline=self._booth.deadline,
+            has_alternative=scene.has_alternative,
+        )
 
     def _check_rate(self, source: AudioSource, casting: Casting) -> None:
         due = self._provider.known_rate(casting.voice)
@@ -278,32 +321,52 @@ class Attempt:
             )
 
     def _judge(
-        self,
-        samples: Samples,
-        sample_rate: int,
-        part: _Part,
-        passage: Passage,
-        settings: Prosody,
+        self, samples: Samples, sample_rate: int, part: _Part, role: _Role, scene: _Scene
     ) -> None:
-        text = passage.text if part.speech.is_ssml else part.text
+        text = scene.passage.text if part.speech.is_ssml else part.text
         try:
-            check_speech(samples, sample_rate, text, speed=settings.speed)
+            check_speech(samples, sample_rate, text, speed=role.settings.speed)
         except InvalidResponseError as error:
             error.provider = self._provider.name
             raise
 
-    def _words(
-        self, source: AudioSource, part: _Part, start: float, audible: tuple[float, float]
-    ) -> list[WordTiming]:
+    def _words(self, heard: _Heard, part: _Part, start: float) -> list[WordTiming]:
         wanted = self._options.timestamps
-        timed, origin = list(source.words), TimingSource.NATIVE
+        timed, origin = list(heard.source.words), TimingSource.NATIVE
         if not timed and not part.speech.is_ssml:
-            timed = estimate_words(part.text, start=audible[0], end=audible[1])
+            first, end = _audible(heard.samples, heard.sample_rate)
+            timed = estimate_words(part.text, start=first, end=end)
             origin = TimingSource.ESTIMATED
         able = self._provider.capabilities
         if wanted is Timestamps.CHARACTER and able.character_timestamps is not Support.NATIVE:
             timed, origin = split_characters(timed), TimingSource.ESTIMATED
         return [part.timing(word, start, origin) for word in timed]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """One passage being spoken."""
+
+    passage: Passage
+    recording: _Recording
+    has_alternative: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Role:
+    """Who speaks a piece, and how."""
+
+    casting: Casting
+    settings: Prosody
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """The whole audio of one call, found to be speech."""
+
+    samples: Samples
+    sample_rate: int
+    source: AudioSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +405,7 @@ async def _read(source: AudioSource) -> tuple[Samples, int]:
         arrays = [chunk async for chunk in source.chunks if isinstance(chunk, np.ndarray)]
         return _concatenated(arrays), source.sample_rate
     decoder = open_decoder(source.format, sample_rate=source.sample_rate, channels=source.channels)
-    parts = [decoder.decode(chunk) async for chunk in _bytes(source.chunks)]
+    parts = [decoder.decode(_as_bytes(chunk)) async for chunk in source.chunks]
     parts = [part for part in (*parts, decoder.finish()) if len(part)]
     rate = decoder.sample_rate or source.sample_rate
     if source.sample_rate and rate != source.sample_rate:
@@ -362,11 +425,10 @@ def _concatenated(arrays: list[Samples]) -> Samples:
     return np.concatenate(arrays) if arrays else np.zeros(0, np.float32)
 
 
-async def _bytes(chunks: AsyncIterator[object]) -> AsyncIterator[bytes]:
-    async for chunk in chunks:
-        if not isinstance(chunk, bytes):
-            raise InvalidResponseError(f"a {type(chunk).__name__} came in place of bytes")
-        yield chunk
+def _as_bytes(chunk: object) -> bytes:
+    if not isinstance(chunk, bytes):
+        raise InvalidResponseError(f"a {type(chunk).__name__} came in place of bytes")
+    return chunk
 
 
 def _own(options: Mapping[str, Mapping[str, object]], provider: Provider) -> Mapping[str, object]:

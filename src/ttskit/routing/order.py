@@ -52,7 +52,7 @@ def check_own_options(providers: Sequence[Provider], options: SpeechOptions) -> 
 
 def _named(providers: Sequence[Provider], options: SpeechOptions) -> list[Provider]:
     if options.provider is None:
-        return [provider for provider in providers if provider.is_routed]
+        return [provider for provider in providers if provider.place.is_routed]
     names = (options.provider,) if isinstance(options.provider, str) else options.provider
     by_name = {provider.name: provider for provider in providers}
     for name in names:

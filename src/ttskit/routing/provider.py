@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import TypeVar
 
 import anyio
 
 from ttskit.adapters.base import Adapter, AdapterOptions, AudioSource, Runs, Utterance
-from ttskit.errors import ServiceClosedError
+from ttskit.errors import ProviderTimeoutError, ServiceClosedError
+from ttskit.resilience.clocks import Watched
 from ttskit.resources.host import Resources
+from ttskit.routing.guard import Ask, Guard, GuardSettings, Signs, Tell
+from ttskit.telemetry.events import Event
 from ttskit.voices import Voice
 
 CLOUD_CONCURRENCY = 20
 """Calls in flight to one cloud provider where nothing else is configured."""
 LOCAL_CONCURRENCY = 64
 """Local engines queue in their own host, which knows how many jobs they bear."""
+LOCAL_FIRST_AUDIO_S = 60.0
+"""A local engine's first call loads its weights, and many give an utterance when it is whole."""
 CLOSE_TIMEOUT_S = 2.0
+T = TypeVar("T")
+
+
+def _nobody(event: Event) -> None:
+    del event
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A provider's place in the service, from its section of the settings."""
+
+    default_voice: str | None = None
+    """The configured voice; None: the adapter's own."""
+    is_routed: bool = True
+    """Asked by requests that do not name it."""
+    price: float | None = None
+    """US dollars for a million characters; None: not known."""
+    guard: GuardSettings = field(default_factory=GuardSettings)
 
 
 class Provider:
@@ -25,34 +50,44 @@ class Provider:
     Args:
         adapter: Not opened yet.
         resources: What the adapter works with.
-        default_voice: The configured voice of this provider; None: the adapter's own.
-        concurrency: Most calls in flight at a time; None: by where it runs.
-        is_routed: Whether it is asked by requests that do not name it.
+        place: From the settings.
+        tell: Hears what happens.
     """
 
     def __init__(
         self,
         adapter: Adapter[AdapterOptions],
         resources: Resources,
+        place: Place | None = None,
         *,
-        default_voice: str | None = None,
-        concurrency: int | None = None,
-        is_routed: bool = True,
+        tell: Tell = _nobody,
     ) -> None:
-        is_cloud = adapter.capabilities.runs is Runs.CLOUD
         self.adapter = adapter
         self.name = adapter.provider
-        self.default_voice = default_voice
-        self.is_routed = is_routed
+        self.place = place or Place()
         self.capabilities = adapter.capabilities
+        self._is_cloud = adapter.capabilities.runs is Runs.CLOUD
+        settings = self.place.guard if self._is_cloud else _at_home(self.place.guard)
+        self._timeouts = settings.timeouts
+        self.guard = Guard(
+            self.name,
+            settings,
+            concurrency=CLOUD_CONCURRENCY if self._is_cloud else LOCAL_CONCURRENCY,
+            tell=tell,
+            random=Random(),  # noqa: S311 - jitter is no secret
+        )
         self._resources = resources
         self._opening = anyio.Lock()
         self._is_open = False
         self._is_closed = False
         self._voices: list[Voice] | None = None
-        self._limiter = anyio.CapacityLimiter(
-            concurrency or (CLOUD_CONCURRENCY if is_cloud else LOCAL_CONCURRENCY)
-        )
+
+    @property
+    def price(self) -> float | None:
+        """US dollars for a million characters; an engine on this machine costs none."""
+        if self.place.price is None and not self._is_cloud:
+            return 0.0
+        return self.place.price
 
     async def open(self) -> None:
         """Open the adapter unless it is open already.
@@ -73,15 +108,15 @@ class Provider:
         """Return the adapter's voices, asked for once; the default one comes first."""
         if self._voices is None:
             await self.open()
-            self._voices = _default_first(await self.adapter.voices(), self.default_voice)
+            self._voices = _default_first(await self.adapter.voices(), self.place.default_voice)
         return self._voices
 
     async def default_id(self) -> str | None:
         """Return the voice that speaks where none is named; None: a cloud was never asked."""
-        if self.default_voice is None and self.capabilities.runs is Runs.LOCAL:
+        if self.place.default_voice is None and self.capabilities.runs is Runs.LOCAL:
             await self.voices()
-        if self.default_voice is not None or not self._voices:
-            return self.default_voice
+        if self.place.default_voice is not None or not self._voices:
+            return self.place.default_voice
         return self._voices[0].id
 
     def known_rate(self, voice_id: str | None) -> int | None:
@@ -91,12 +126,47 @@ class Provider:
                 return voice.sample_rate
         return None
 
-    @asynccontextmanager
-    async def synthesize(self, utterance: Utterance) -> AsyncIterator[AudioSource]:
-        """Speak one utterance through the adapter, within the concurrency allowed."""
-        await self.open()
-        async with self._limiter, self.adapter.synthesize(utterance) as source:
-            yield source
+    async def call(
+        self, utterance: Utterance, take: Callable[[AudioSource], Awaitable[T]], ask: Ask
+    ) -> T:
+        """Have the adapter speak, and return what ``take`` makes of its audio.
+
+        Args:
+            utterance: What is to be said.
+            take: Reads the audio; whatever it raises counts as the call's failure.
+            ask: What the guard needs to know.
+
+        Raises:
+            ProviderTimeoutError: No audio in time, at the beginning or on the way.
+            TTSError: What the call failed with in the end.
+        """
+
+        async def work(signs: Signs) -> T:
+            await self.open()
+            return await self._listen(utterance, take, signs)
+
+        return await self.guard.call(work, ask)
+
+    async def _listen(
+        self, utterance: Utterance, take: Callable[[AudioSource], Awaitable[T]], signs: Signs
+    ) -> T:
+        first_by = signs.began + self._timeouts.first_audio_s
+        with anyio.CancelScope(deadline=first_by) as scope:
+            async with self.adapter.synthesize(utterance) as source:
+                watched = Watched(
+                    source.chunks, scope, stall_s=self._timeouts.stall_s, alive=signs.alive
+                )
+                source.chunks = watched
+                try:
+                    return await take(source)
+                finally:
+                    if watched.first_at is not None:
+                        signs.first_audio_s = watched.first_at - signs.began
+        what = "no audio came" if signs.first_audio_s is None else "no further audio came"
+        seconds = (
+            self._timeouts.first_audio_s if signs.first_audio_s is None else self._timeouts.stall_s
+        )
+        raise ProviderTimeoutError(f"{what} within {seconds:g} s", provider=self.name)
 
     async def close(self) -> None:
         """Close the adapter if it was opened; takes at most ``CLOSE_TIMEOUT_S`` seconds."""
@@ -106,6 +176,19 @@ class Provider:
         if self._is_open:
             with anyio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
                 await self.adapter.close()
+
+
+def _at_home(settings: GuardSettings) -> GuardSettings:
+    """Return the settings for an engine on this machine: it loads first, and speaks when done.
+
+    What was configured stays; only defaults that are meant for clouds give way.
+    """
+    breaker, timeouts = settings.breaker, settings.timeouts
+    if "slow_after_s" not in breaker.model_fields_set:
+        breaker = breaker.model_copy(update={"slow_after_s": None})
+    if "first_audio_s" not in timeouts.model_fields_set:
+        timeouts = timeouts.model_copy(update={"first_audio_s": LOCAL_FIRST_AUDIO_S})
+    return replace(settings, breaker=breaker, timeouts=timeouts)
 
 
 def _default_first(voices: list[Voice], default: str | None) -> list[Voice]:

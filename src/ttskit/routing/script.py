@@ -158,7 +158,12 @@ def _planner(layout: Layout) -> TextPlanner:
 
 
 async def _async(pieces: Iterable[str] | AsyncIterable[str]) -> AsyncGenerator[str, None]:
-    if isinstance(pieces, AsyncIterable):
+    if isinstance(pieces, AsyncGenerator):
+        # The caller's own, but nobody else would end it in time when the stream is left early.
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
+    elif isinstance(pieces, AsyncIterable):
         async for piece in pieces:
             yield piece
     elif isinstance(pieces, Sequence):

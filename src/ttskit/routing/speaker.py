@@ -11,6 +11,7 @@ from ttskit.audio import Provenance
 from ttskit.errors import AllProvidersFailedError, TTSError
 from ttskit.routing.attempt import Attempt, Booth, Take
 from ttskit.routing.provider import Provider
+from ttskit.telemetry.events import FailoverEvent
 from ttskit.text.plan import Passage
 
 
@@ -34,7 +35,7 @@ class Speaker:
         self._casts = booth.casts
         self._is_settled = False
         self._origin = origin
-        self._started: float | None = None
+        self._booth = booth
 
     async def speak(self, passage: Passage) -> Take:
         """Return the passage as the first able provider speaks it.
@@ -43,18 +44,22 @@ class Speaker:
             AllProvidersFailedError: Several providers were asked, and each failed.
             TTSError: The only provider failed, or no other could do better.
         """
-        if self._started is None:
-            self._started = anyio.current_time()
+        self._booth.start()
         await self._settle_order()
         errors: list[TTSError] = []
-        for provider in tuple(self._order):
+        order = tuple(self._order)
+        for provider, following in zip(order, (*order[1:], None), strict=True):
             try:
-                return await self._recorded(provider, passage)
+                return await self._recorded(
+                    provider, passage, has_alternative=following is not None
+                )
             except TTSError as error:
                 errors.append(error)
                 if not error.failover:
                     raise
                 self._demote(provider, passage)
+                if following is not None:
+                    self._tell_failover(provider, following, passage, error)
         raise self._all_failed(errors)
 
     def is_stale(self, passage: Passage, take: Take) -> bool:
@@ -78,10 +83,14 @@ class Speaker:
             self._order = await self._casts.owners_first(voice, self._order)
         self._is_settled = True
 
-    async def _recorded(self, provider: Provider, passage: Passage) -> Take:
+    async def _recorded(
+        self, provider: Provider, passage: Passage, *, has_alternative: bool
+    ) -> Take:
         began = anyio.current_time()
         try:
-            take = await self._attempts[provider.name].speak(passage)
+            take = await self._attempts[provider.name].speak(
+                passage, has_alternative=has_alternative
+            )
         except TTSError as error:
             self._record(provider, passage, began, outcome=error.code, message=error.message)
             raise
@@ -105,9 +114,24 @@ class Speaker:
                 utterance=passage.index,
                 outcome=outcome,
                 characters=len(passage.text),
-                started=began - (self._started or 0.0),
+                started=began - self._booth.start(),
                 duration=anyio.current_time() - began,
                 message=message,
+            )
+        )
+
+    def _tell_failover(
+        self, provider: Provider, following: Provider, passage: Passage, error: TTSError
+    ) -> None:
+        self._booth.tell(
+            FailoverEvent(
+                provider=provider.name,
+                model=self._options.model,
+                to=following.name,
+                utterance=passage.index,
+                outcome=error.code,
+                request_id=self._booth.request_id,
+                tags=self._options.tags,
             )
         )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import numpy as np
 
 from ttskit.audio import (
@@ -26,9 +27,10 @@ from ttskit.codecs.resample import resample
 from ttskit.codecs.splice import match_channels, speech_bounds
 from ttskit.errors import InvalidParameterError
 from ttskit.request import AudioFormat, SpeechOptions
-from ttskit.routing.attempt import Take
+from ttskit.routing.attempt import Booth, Take
 from ttskit.routing.ledger import Ledger
 from ttskit.routing.script import Cue
+from ttskit.telemetry.events import UtteranceEvent
 from ttskit.text.plan import Passage
 from ttskit.text.sanitise import Change
 
@@ -45,7 +47,7 @@ class Stage:
     """The audible side of one request: the ledger, the warnings and the audio so far.
 
     Args:
-        options: The request.
+        booth: Of the request.
         origin: Grows with every take.
         chunk_format: Of the chunks' ``data``; None: samples only, ``data`` stays empty.
         source: The caller's own text, where it is all there; None: it is put together as it comes.
@@ -54,14 +56,15 @@ class Stage:
 
     def __init__(
         self,
-        options: SpeechOptions,
+        booth: Booth,
         *,
         origin: Provenance,
         chunk_format: AudioFormat | None,
         source: str | None = None,
         within: Path | None = None,
     ) -> None:
-        self._options = options
+        self._booth = booth
+        self._options = booth.options
         self._format = chunk_format
         self._source = source
         self._within = within
@@ -94,6 +97,7 @@ class Stage:
         samples, skipped = self._joined(cue, self._fit(take))
         words = self._enter(cue, take, len(samples), skipped)
         self._note(cue.passage, take)
+        self._tell_utterance(cue, take, len(samples))
         return self._chunks(samples, cue, take, words)
 
     def finish(self) -> AudioChunk | None:
@@ -206,6 +210,22 @@ class Stage:
             self.origin.outcome = Outcome.RESUMED
         for notice in (*take.notices, *map(_text_changed, passage.changes)):
             self._warn(notice)
+
+    def _tell_utterance(self, cue: Cue, take: Take, frames: int) -> None:
+        self._booth.tell(
+            UtteranceEvent(
+                provider=take.provider,
+                model=take.model,
+                voice=take.voice,
+                utterance=cue.passage.index,
+                characters=len(cue.passage.text),
+                frames=frames,
+                sample_rate=self.sample_rate,
+                duration=anyio.current_time() - self._booth.start(),
+                request_id=self._booth.request_id,
+                tags=self._options.tags,
+            )
+        )
 
     def _warn(self, notice: Notice) -> None:
         """Warn once of a setting, and of each place where the text or markup is concerned."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -59,6 +59,49 @@ def by_speed(facts: Sequence[Facts], draw: random.Random) -> list[str]:
         ranked.remove(tried)
         ranked.insert(0, tried)
     return [one.name for one in ranked]
+
+
+class Chooser:
+    """Puts able providers in order for one request after another; belongs to one service.
+
+    Args:
+        strategy: From the settings.
+        first_audio: Tells a provider's usual time to first audio in seconds; None: not measured.
+        random: Draws explorations.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        *,
+        first_audio: Callable[[str], float | None],
+        random: random.Random,
+    ) -> None:
+        self._strategy = strategy
+        self._first_audio = first_audio
+        self._random = random
+        self._conversations = Conversations()
+
+    def order(self, offers: Sequence[tuple[str, float | None]], talk: str | None) -> list[str]:
+        """Return the names in the order to ask.
+
+        Args:
+            offers: Name and price of each able provider, in the configured order.
+            talk: The conversation that the request belongs to.
+        """
+        if self._strategy is Strategy.STICKY:
+            return self._conversations.order(talk, [name for name, _ in offers])
+        if self._strategy is Strategy.PRIORITY:
+            return [name for name, _ in offers]
+        facts = [Facts(name, price, self._first_audio(name)) for name, price in offers]
+        if self._strategy is Strategy.CHEAPEST:
+            return by_price(facts)
+        return by_speed(facts, self._random)
+
+    def note(self, talk: str | None, provider: str) -> None:
+        """Remember who spoke in a conversation."""
+        if self._strategy is Strategy.STICKY:
+            self._conversations.note(talk, provider)
 
 
 class Conversations:

@@ -13,12 +13,13 @@ from anyio import to_thread
 
 from ttskit.adapters.base import Runs
 from ttskit.audio import Audio, AudioChunk, Provenance
-from ttskit.errors import ServiceClosedError
+from ttskit.errors import ServiceClosedError, TTSError
 from ttskit.request import AudioFormat, SpeechOptions, SpeechRequest
 from ttskit.resources.host import Resources
 from ttskit.routing.attempt import Booth, Take
+from ttskit.routing.guard import Tell
 from ttskit.routing.order import candidates, check_own_options
-from ttskit.routing.performance import Pace, Performance
+from ttskit.routing.performance import Deliver, Pace, Performance
 from ttskit.routing.provider import Provider
 from ttskit.routing.script import (
     Cue,
@@ -34,10 +35,14 @@ from ttskit.routing.script import (
 )
 from ttskit.routing.speaker import Speaker
 from ttskit.routing.stage import Stage, check_rate
+from ttskit.routing.strategy import Chooser
 from ttskit.routing.voicing import Aliases, Casts
+from ttskit.telemetry.events import StreamEvent
 from ttskit.text.limits import check_text
 from ttskit.voices import Voice
 
+CONVERSATION_TAG = "conversation"
+"""The tag of a request by which the strategy ``sticky`` knows a conversation."""
 CLOSE_TIMEOUT_S = 4.0
 """All providers together; the promise to the caller is 5 s."""
 CLOUD_IN_FLIGHT = 4
@@ -48,10 +53,55 @@ STREAM_AHEAD = 3
 
 @dataclass(frozen=True, slots=True)
 class Production:
-    """A performance and the stage it plays on."""
+    """A performance, the stage it plays on, and the booth it comes from."""
 
     performance: Performance
     stage: Stage
+    booth: Booth
+    chooser: Chooser
+
+    async def run(self, deliver: Deliver) -> None:
+        """Perform, and tell when it began and how it ended.
+
+        Raises:
+            Exception: As ``Performance.run``.
+        """
+        self._tell("opened")
+        outcome = "cancelled"
+        try:
+            await self.performance.run(deliver)
+            outcome = str(self.stage.origin.outcome)
+            self._remember_speaker()
+        except TTSError as error:
+            outcome = error.code
+            raise
+        except Exception:
+            outcome = "text_failed"
+            raise
+        finally:
+            self._tell(outcome)
+
+    def _remember_speaker(self) -> None:
+        talk = self.booth.options.tags.get(CONVERSATION_TAG)
+        if self.stage.origin.provider is not None:
+            self.chooser.note(talk, self.stage.origin.provider)
+
+    def _tell(self, outcome: str) -> None:
+        origin, started = self.stage.origin, self.booth.start()
+        self.booth.tell(
+            StreamEvent(
+                provider=origin.provider,
+                model=origin.model,
+                outcome=outcome,
+                characters=len(self.stage.text),
+                frames=self.stage.ledger.frames,
+                sample_rate=self.stage.sample_rate,
+                duration=anyio.current_time() - started,
+                time_to_first_audio=origin.time_to_first_audio,
+                request_id=self.booth.request_id,
+                tags=self.booth.options.tags,
+            )
+        )
 
 
 class Studio:
@@ -63,9 +113,11 @@ class Studio:
         resources: Shared by the providers; closed with the studio.
         layout: How text is cut.
         within: The directory that output may be saved in; None: anywhere.
+        tell: Hears what happens.
+        chooser: Puts the able providers in order.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a service is made of
         self,
         providers: Sequence[Provider],
         aliases: Aliases,
@@ -73,7 +125,11 @@ class Studio:
         resources: Resources,
         layout: Layout,
         within: Path | None = None,
+        tell: Tell,
+        chooser: Chooser,
     ) -> None:
+        self._tell = tell
+        self._chooser = chooser
         self._providers = list(providers)
         self._casts = Casts(self._providers, aliases)
         self._resources = resources
@@ -107,7 +163,7 @@ class Studio:
                 made.stage.origin.time_to_first_audio = anyio.current_time() - began
 
         try:
-            await made.performance.run(keep)
+            await made.run(keep)
         finally:
             self.forget(made.performance)
         made.stage.origin.wall_time = anyio.current_time() - began
@@ -140,6 +196,16 @@ class Studio:
             return await named[0].voices()
         return await self._casts.all_voices()
 
+    def reset(self, provider: str | None = None) -> None:
+        """Forget every failure of one provider, or of all.
+
+        Raises:
+            InvalidParameterError: No provider has this name.
+        """
+        chosen = SpeechOptions(provider=provider)
+        for one in candidates(self._providers, chosen) if provider else self._providers:
+            one.guard.reset()
+
     async def close(self) -> None:
         """End every performance and give everything back, within 5 s."""
         self._is_closed = True
@@ -163,21 +229,37 @@ class Studio:
         self._check_open()
         check_rate(options)
         check_own_options(self._providers, options)
-        asked = candidates(self._providers, options)
+        asked = self._asked(options)
+        pace = _pace(asked[0], is_live=is_live)
+        booth = Booth(
+            options,
+            self._casts,
+            calls=pace.calls,
+            in_turn=is_live,
+            deadline_s=deadline,
+            tell=self._tell,
+        )
         origin = Provenance(tags=dict(options.tags))
         stage = Stage(
-            options,
+            booth,
             origin=origin,
             chunk_format=(options.format or AudioFormat.PCM) if is_live else None,
             source=source,
             within=self._within,
         )
-        pace = _pace(asked[0], is_live=is_live)
-        booth = Booth(options, self._casts, calls=pace.calls, in_turn=is_live)
         speaker = Speaker(asked, booth, origin=origin)
         performance = Performance(script, speaker, pace, deadline=deadline)
         self._running.add(performance)
-        return Production(performance, stage)
+        return Production(performance, stage, booth, self._chooser)
+
+    def _asked(self, options: SpeechOptions) -> list[Provider]:
+        able = candidates(self._providers, options)
+        if options.provider is not None:
+            return able
+        by_name = {provider.name: provider for provider in able}
+        offers = [(one.name, one.price) for one in able]
+        talk = options.tags.get(CONVERSATION_TAG)
+        return [by_name[name] for name in self._chooser.order(offers, talk)]
 
     def _layout_for(self, options: SpeechOptions, *, is_live: bool) -> Layout:
         return Layout(

@@ -60,14 +60,14 @@ class Casts:
 
     async def _by_language(self, wish: Wish, provider: Provider) -> Casting:
         if wish.language is None:
-            return Casting(provider.default_voice)
+            return Casting(provider.place.default_voice)
         voices = await provider.voices()
         fitting = Catalogue(voices).search(language=wish.language)
         if not fitting and voices:
             raise UnsupportedLanguageError(
                 f"no voice speaks {wish.language}", provider=provider.name
             )
-        return Casting(fitting[0].id if fitting else provider.default_voice)
+        return Casting(fitting[0].id if fitting else provider.place.default_voice)
 
     async def owners_first(self, name: str, providers: Sequence[Provider]) -> list[Provider]:
         """Return the providers, those that have the voice themselves before the others."""
@@ -119,7 +119,7 @@ class Casts:
 
     async def _stand_in(self, wish: Wish, name: str, provider: Provider) -> Casting:
         if wish.policy is VoicePolicy.ANY:
-            return Casting(provider.default_voice, is_replacement=True)
+            return Casting(provider.place.default_voice, is_replacement=True)
         if wish.policy is not VoicePolicy.EXACT and (alias := self._through_alias(name, provider)):
             return Casting(alias, is_replacement=True)
         if wish.policy is VoicePolicy.SIMILAR:

@@ -1,0 +1,244 @@
+"""What stands between requests and one provider: limits, breakers, retries, and their record."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+from typing import TypeVar
+
+import anyio
+
+from ttskit.errors import AuthenticationError, TTSError
+from ttskit.resilience.breaker import Breaker, BreakerChange
+from ttskit.resilience.budget import RetryBudget
+from ttskit.resilience.bulkhead import Bulkhead
+from ttskit.resilience.rate import RateLimit
+from ttskit.resilience.retry import with_retries
+from ttskit.resilience.settings import (
+    BreakerSettings,
+    BudgetSettings,
+    LimitSettings,
+    RetrySettings,
+    TimeoutSettings,
+)
+from ttskit.telemetry.events import AttemptEvent, BreakerEvent, Event, RetryEvent
+
+T = TypeVar("T")
+Tell = Callable[[Event], None]
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSettings:
+    """How one provider is guarded."""
+
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    breaker: BreakerSettings = field(default_factory=BreakerSettings)
+    retry: RetrySettings = field(default_factory=RetrySettings)
+    budget: BudgetSettings = field(default_factory=BudgetSettings)
+    timeouts: TimeoutSettings = field(default_factory=TimeoutSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The facts of one call that its guard needs."""
+
+    characters: int
+    utterance: int
+    model: str | None = None
+    voice: str | None = None
+    request_id: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    deadline: float | None = None
+    """When the whole request must be done, on the event loop's clock."""
+    has_alternative: bool = False
+    """Another provider could speak instead."""
+
+
+@dataclass(slots=True)
+class Signs:
+    """What is noticed while a call runs."""
+
+    began: float
+    alive: Callable[[], None]
+    """To be called with every chunk: the breaker gives up a probe that shows no life."""
+    first_audio_s: float | None = None
+    """Seconds from the call to its first audio."""
+
+
+Work = Callable[[Signs], Awaitable[T]]
+
+
+class Guard:
+    """Limits, breakers and retries of one provider; it knows nothing of audio.
+
+    Args:
+        provider: The configured name.
+        settings: How patient each protection is.
+        concurrency: Calls in flight at a time, where the settings leave it open.
+        tell: Hears of attempts, retries and changes of state.
+        random: Draws waits; this guard's own.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        settings: GuardSettings,
+        *,
+        concurrency: int,
+        tell: Tell,
+        random: Random,
+    ) -> None:
+        limit = settings.limits.concurrency or concurrency
+        queue = settings.limits.queue
+        clock = anyio.current_time
+        self._provider = provider
+        self._settings = settings
+        self._tell = tell
+        self._random = random
+        self._breakers: dict[str | None, Breaker] = {}
+        self._budget = RetryBudget(settings.budget, clock=clock)
+        self._bulkhead = Bulkhead(limit, 4 * limit if queue is None else queue, clock=clock)
+        self._rate = RateLimit(
+            settings.limits.requests_per_minute, settings.limits.characters_per_minute, clock=clock
+        )
+        self._refusal: AuthenticationError | None = None
+
+    @property
+    def refusal(self) -> AuthenticationError | None:
+        """Why the provider is not asked any more; None while it is."""
+        return self._refusal
+
+    @property
+    def breakers(self) -> Mapping[str | None, Breaker]:
+        """The breaker of each model that was asked for; None is the default model."""
+        return self._breakers
+
+    def breaker(self, model: str | None) -> Breaker:
+        """Return the model's breaker, made when it is first asked for."""
+        if model not in self._breakers:
+            self._breakers[model] = Breaker(
+                self._settings.breaker,
+                key=self._provider,
+                clock=anyio.current_time,
+                random=self._random,
+                on_change=partial(self._tell_change, model),
+            )
+        return self._breakers[model]
+
+    def reset(self) -> None:
+        """Forget every failure, a refused key too."""
+        self._refusal = None
+        for breaker in self._breakers.values():
+            breaker.reset()
+
+    async def call(self, work: Work[T], ask: Ask) -> T:
+        """Do the work within the limits, trying again where that may help.
+
+        Raises:
+            CircuitOpenError: The provider failed too often of late.
+            AuthenticationError: Its key was refused before; it was not asked again.
+            QueueFullError: Too many calls wait already.
+            RateLimitedError: The limits leave no room before the deadline.
+            TTSError: What the work failed with in the end.
+        """
+        if self._refusal is not None:
+            raise AuthenticationError(
+                "the key was refused before; not asked until it is reset", provider=self._provider
+            )
+        async with self._bulkhead.slot(deadline=ask.deadline):
+            await self._rate.acquire(ask.characters, deadline=ask.deadline)
+            self._budget.deposit()
+            return await self._admitted(work, ask)
+
+    async def _admitted(self, work: Work[T], ask: Ask) -> T:
+        """Do the work if the breaker lets it; it counts once, however often it was tried."""
+        with self.breaker(ask.model).admit(deadline=ask.deadline) as permit:
+            signs = Signs(anyio.current_time(), permit.progress)
+            try:
+                made = await with_retries(
+                    lambda number: self._once(work, ask, signs, number),
+                    self._settings.retry,
+                    budget=self._budget,
+                    deadline=ask.deadline,
+                    clock=anyio.current_time,
+                    random=self._random,
+                    on_retry=partial(self._tell_retry, ask),
+                    has_alternative=ask.has_alternative,
+                )
+            except TTSError as error:
+                if error.counts:
+                    permit.fail()
+                if isinstance(error, AuthenticationError):
+                    self._disable(error)
+                raise
+            permit.succeed(first_audio_s=signs.first_audio_s)
+            return made
+
+    async def _once(self, work: Work[T], ask: Ask, signs: Signs, number: int) -> T:
+        signs.began, signs.first_audio_s = anyio.current_time(), None
+        outcome, counts = "cancelled", False
+        try:
+            made = await work(signs)
+        except TTSError as error:
+            outcome, counts = error.code, error.counts
+            raise
+        else:
+            outcome = "ok"
+            return made
+        finally:
+            self._tell_attempt(ask, signs, number, outcome, counts=counts)
+
+    def _disable(self, error: AuthenticationError) -> None:
+        if self._refusal is None:
+            self._refusal = error
+            _logger.warning("%s does not accept its key and is not asked any more", self._provider)
+
+    def _tell_attempt(
+        self, ask: Ask, signs: Signs, number: int, outcome: str, *, counts: bool
+    ) -> None:
+        self._tell(
+            AttemptEvent(
+                provider=self._provider,
+                model=ask.model,
+                voice=ask.voice,
+                utterance=ask.utterance,
+                number=number,
+                outcome=outcome,
+                counts=counts,
+                characters=ask.characters,
+                duration=anyio.current_time() - signs.began,
+                time_to_first_audio=signs.first_audio_s,
+                request_id=ask.request_id,
+                tags=ask.tags,
+            )
+        )
+
+    def _tell_retry(self, ask: Ask, number: int, error: TTSError, wait: float) -> None:
+        self._tell(
+            RetryEvent(
+                provider=self._provider,
+                model=ask.model,
+                utterance=ask.utterance,
+                number=number + 1,
+                outcome=error.code,
+                wait=wait,
+                request_id=ask.request_id,
+                tags=ask.tags,
+            )
+        )
+
+    def _tell_change(self, model: str | None, change: BreakerChange) -> None:
+        self._tell(
+            BreakerEvent(
+                provider=self._provider,
+                model=model,
+                before=change.before,
+                after=change.after,
+                reason=change.reason,
+                next_probe_in=change.wait_s,
+            )
+        )
