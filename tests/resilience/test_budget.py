@@ -50,6 +50,13 @@ def test_without_a_reserve_the_share_alone_decides() -> None:
     assert spend_all(budget) == 1
 
 
+def test_rounding_costs_no_call() -> None:
+    budget = RetryBudget(BudgetSettings(ratio=0.29, reserve_per_s=0), clock=Clock())
+    for _ in range(100):
+        budget.deposit()
+    assert spend_all(budget) == 29  # 0.29 * 100 is 28.999999999999996
+
+
 def test_no_share_and_no_reserve_means_no_extra_call() -> None:
     budget = RetryBudget(BudgetSettings(reserve_per_s=0, ratio=0), clock=Clock())
     budget.deposit()

@@ -97,6 +97,13 @@ def test_a_call_beyond_the_queue_is_refused_at_once(backend: str) -> None:
     assert record.finished == [0, 1, 2]
 
 
+def test_a_refusal_says_when_a_slot_may_be_had(backend: str) -> None:
+    callers = [Caller(), *[Caller(comes=2 + 0.1 * number) for number in range(3)]]
+    error = virtual_time(play, 1, 1, callers, backend=backend).refused[3]
+    assert isinstance(error, QueueFullError)
+    assert error.retry_after == pytest.approx(2)
+
+
 def test_no_queue_means_now_or_never(backend: str) -> None:
     record = virtual_time(play, 1, 0, [Caller(), Caller(comes=0.5)], backend=backend)
     assert list(record.refused) == [1]

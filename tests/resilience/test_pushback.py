@@ -74,6 +74,12 @@ def test_a_date_that_has_passed_means_now() -> None:
     assert retry_after({"Retry-After": http_date(NOW - 3_600)}, wall=NOW) == 0
 
 
+@pytest.mark.parametrize(("year", "is_ahead"), [("43", True), ("44", False)])
+def test_a_year_of_two_digits_is_within_fifty_years(year: str, *, is_ahead: bool) -> None:
+    wait = retry_after({"Retry-After": f"Sunday, 06-Nov-{year} 08:49:37 GMT"}, wall=NOW)
+    assert (wait != 0) == is_ahead
+
+
 def test_a_leap_second_is_a_second() -> None:
     headers = {
         "Date": "Sat, 31 Dec 2016 23:59:59 GMT",

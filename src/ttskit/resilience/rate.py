@@ -32,25 +32,21 @@ class _Spent:
     def earliest(self, now: float, characters: int) -> float:
         """Return when a call may be made: now or, by the clock, when enough has become old."""
         self._forget(now)
-        excess = self._total + self._charge(characters) - self._characters
+        excess = self._total + characters - self._characters
         calls = len(self._entries) + 1 - self._requests
         at = now
-        for then, charged in self._entries:
+        for then, size in self._entries:
             if excess <= 0 and calls <= 0:
                 break
-            excess -= charged
+            excess -= size
             calls -= 1
             at = then + _MINUTE
         return max(now, at)
 
     def add(self, at: float, characters: int) -> None:
         """Count a call."""
-        charged = int(self._charge(characters))
-        self._entries.append((at, charged))
-        self._total += charged
-
-    def _charge(self, characters: int) -> float:
-        return min(characters, self._characters)
+        self._entries.append((at, characters))
+        self._total += characters
 
     def _forget(self, now: float) -> None:
         while self._entries and self._entries[0][0] + _MINUTE <= now:

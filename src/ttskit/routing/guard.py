@@ -26,6 +26,8 @@ from ttskit.resilience.settings import (
 )
 from ttskit.telemetry.events import AttemptEvent, BreakerEvent, Event, RetryEvent
 
+TENANT_TAG = "tenant"
+"""The tag of a request that says for whom it is: tenants take turns where calls wait."""
 T = TypeVar("T")
 Tell = Callable[[Event], None]
 _logger = logging.getLogger(__name__)
@@ -149,10 +151,16 @@ class Guard:
             raise AuthenticationError(
                 "the key was refused before; not asked until it is reset", provider=self._provider
             )
-        async with self._bulkhead.slot(deadline=ask.deadline):
-            await self._rate.acquire(ask.characters, deadline=ask.deadline)
-            self._budget.deposit()
-            return await self._admitted(work, ask)
+        try:
+            async with self._bulkhead.slot(
+                tenant=ask.tags.get(TENANT_TAG, ""), deadline=ask.deadline
+            ):
+                await self._rate.acquire(ask.characters, deadline=ask.deadline)
+                self._budget.deposit()
+                return await self._admitted(work, ask)
+        except TTSError as error:
+            error.provider = error.provider or self._provider
+            raise
 
     async def _admitted(self, work: Work[T], ask: Ask) -> T:
         """Do the work if the breaker lets it; it counts once, however often it was tried."""
@@ -223,7 +231,7 @@ class Guard:
                 provider=self._provider,
                 model=ask.model,
                 utterance=ask.utterance,
-                number=number + 1,
+                number=number,
                 outcome=error.code,
                 wait=wait,
                 request_id=ask.request_id,

@@ -103,7 +103,8 @@ class Performance:
         async with anyio.create_task_group() as tasks, receive:
             tasks.start_soon(self._read, tasks, send)
             failure = await self._deliver_in_order(receive, deliver)
-            tasks.cancel_scope.cancel()
+            if failure is not None:
+                tasks.cancel_scope.cancel()
         return failure
 
     async def _deliver_in_order(
