@@ -16,6 +16,7 @@ from ttskit.errors import (
     ProviderError,
     ProviderTimeoutError,
     ProviderUnavailableError,
+    QueueFullError,
     RateLimitedError,
 )
 from ttskit.telemetry.events import AttemptEvent, BreakerEvent, Event, FailoverEvent, RetryEvent
@@ -226,6 +227,47 @@ def test_all_down_ends_in_one_error_within_the_deadline(on_virtual_time: Run) ->
                 assert anyio.current_time() - began < 30
             assert any(isinstance(e, CircuitOpenError) for e in failure.value.exceptions)
             assert failure.value.retry_after is not None
+
+    on_virtual_time(main)
+
+
+def test_a_crowd_waits_its_turn_at_a_local_engine(on_virtual_time: Run) -> None:
+    adapter = MockAdapter(latency_s=0.01)
+    texts = [
+        f"Caller number {number} speaks. Then caller {number} leaves." for number in range(400)
+    ]
+    heard: dict[str, str] = {}
+
+    async def call(tts: AsyncTTSService, text: str) -> None:
+        heard[text] = transcribe(await tts.synthesize(text))
+
+    async def main() -> None:
+        async with AsyncTTSService(providers=[adapter]) as tts, anyio.create_task_group() as tasks:
+            for text in texts:
+                tasks.start_soon(call, tts, text)
+
+    on_virtual_time(main)
+    assert heard == {text: text for text in texts}
+    assert adapter.most_running <= 64
+
+
+def test_the_queue_for_a_provider_is_bounded(on_virtual_time: Run) -> None:
+    adapter = MockAdapter(provider="small")
+    adapter.faults.hang()
+    limits = {"concurrency": 1, "queue": 1}
+    config = {"providers": {"small": {"adapter": "mock", "limits": limits}}}
+
+    async def main() -> None:
+        async with (
+            AsyncTTSService(config, providers=[adapter]) as tts,
+            anyio.create_task_group() as tasks,
+        ):
+            for _ in range(2):
+                tasks.start_soon(tts.synthesize, "Hello there.")
+            await anyio.wait_all_tasks_blocked()
+            with pytest.raises(QueueFullError, match="small"):
+                await tts.synthesize("Hello there.")
+            tasks.cancel_scope.cancel()
 
     on_virtual_time(main)
 

@@ -21,6 +21,8 @@ CLOUD_CONCURRENCY = 20
 """Calls in flight to one cloud provider where nothing else is configured."""
 LOCAL_CONCURRENCY = 64
 """Local engines queue in their own host, which knows how many jobs they bear."""
+LOCAL_QUEUE = 4_000
+"""Calls that may wait for a local engine: nobody else is kept from it, and none is paid for."""
 LOCAL_FIRST_AUDIO_S = 60.0
 """A local engine's first call loads its weights, and many give an utterance when it is whole."""
 CLOSE_TIMEOUT_S = 2.0
@@ -183,12 +185,14 @@ def _at_home(settings: GuardSettings) -> GuardSettings:
 
     What was configured stays; only defaults that are meant for clouds give way.
     """
-    breaker, timeouts = settings.breaker, settings.timeouts
+    breaker, timeouts, limits = settings.breaker, settings.timeouts, settings.limits
     if "slow_after_s" not in breaker.model_fields_set:
         breaker = breaker.model_copy(update={"slow_after_s": None})
     if "first_audio_s" not in timeouts.model_fields_set:
         timeouts = timeouts.model_copy(update={"first_audio_s": LOCAL_FIRST_AUDIO_S})
-    return replace(settings, breaker=breaker, timeouts=timeouts)
+    if limits.queue is None:
+        limits = limits.model_copy(update={"queue": LOCAL_QUEUE})
+    return replace(settings, breaker=breaker, timeouts=timeouts, limits=limits)
 
 
 def _default_first(voices: list[Voice], default: str | None) -> list[Voice]:
