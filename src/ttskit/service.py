@@ -190,7 +190,8 @@ class AsyncTTSService:
         self._is_closed = True
         if self._studio is not None:
             await self._studio.close()
-        self._desk().events.close(0.0)
+        if self._desk_made is not None:
+            self._desk_made.events.close(0.0)
 
     aclose = shutdown
 

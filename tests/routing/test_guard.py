@@ -11,6 +11,7 @@ from ttskit import AsyncTTSService
 from ttskit.errors import (
     AllProvidersFailedError,
     CircuitOpenError,
+    DeadlineExceededError,
     InvalidParameterError,
     NetworkError,
     ProviderError,
@@ -143,6 +144,21 @@ def test_no_first_audio_in_time_is_a_timeout(on_virtual_time: Run) -> None:
         async with AsyncTTSService(providers=[adapter]) as tts:
             with pytest.raises(ProviderTimeoutError, match="no audio"):
                 await tts.synthesize("Hello there.", deadline=600)
+
+    on_virtual_time(main)
+
+
+def test_the_time_for_a_whole_text_is_configured_with_its_provider(on_virtual_time: Run) -> None:
+    adapter = MockAdapter()
+    adapter.faults.hang()
+    timeouts = {"total_s": 5, "total_per_character_s": 0}
+    config = {"providers": {"mock": {"timeouts": timeouts}}}
+
+    async def main() -> None:
+        async with AsyncTTSService(config, providers=[adapter]) as tts:
+            with pytest.raises(DeadlineExceededError):
+                await tts.synthesize("Hello there.")
+            assert anyio.current_time() < 6
 
     on_virtual_time(main)
 

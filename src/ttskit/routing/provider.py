@@ -91,6 +91,10 @@ class Provider:
             return 0.0
         return self.place.price
 
+    def time_for(self, characters: int) -> float:
+        """Return the seconds that a whole text of this length may take, where nobody set any."""
+        return self._timeouts.total_s + self._timeouts.total_per_character_s * characters
+
     async def open(self) -> None:
         """Open the adapter unless it is open already.
 

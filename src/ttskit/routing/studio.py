@@ -36,10 +36,10 @@ from ttskit.routing.script import (
 from ttskit.routing.speaker import Speaker
 from ttskit.routing.stage import Stage, check_rate
 from ttskit.routing.strategy import Chooser
-from ttskit.routing.voicing import Aliases, Casts
+from ttskit.routing.voicing import Casts
 from ttskit.telemetry.events import StreamEvent
 from ttskit.text.limits import check_text
-from ttskit.voices import Voice
+from ttskit.voices import Aliases, Voice
 
 CONVERSATION_TAG = "conversation"
 """The tag of a request by which the strategy ``sticky`` knows a conversation."""
@@ -151,11 +151,8 @@ class Studio:
             passages = whole(request.text, request.ssml, layout)
         else:
             passages = await to_thread.run_sync(whole, request.text, request.ssml, layout)
-        deadline = request.deadline or default_deadline(request.source)
         script = recite(passages, request.text)
-        made = self._produce(
-            script, request, source=request.source, is_live=False, deadline=deadline
-        )
+        made = self._produce(script, request, source=request.source, is_live=False)
         began = anyio.current_time()
         chunks: list[AudioChunk] = []
 
@@ -181,7 +178,7 @@ class Studio:
         """
         layout = self._layout_for(options, is_live=True)
         script = _script(text, ssml, layout)
-        return self._produce(script, options, source=ssml, is_live=True, deadline=options.deadline)
+        return self._produce(script, options, source=ssml, is_live=True)
 
     def forget(self, performance: Performance) -> None:
         """The performance is over."""
@@ -228,13 +225,15 @@ class Studio:
         *,
         source: str | None,
         is_live: bool,
-        deadline: float | None,
     ) -> Production:
         self._check_open()
         check_rate(options)
         check_own_options(self._providers, options)
         asked = self._asked(options)
         pace = _pace(asked[0], is_live=is_live)
+        deadline = options.deadline
+        if deadline is None and not is_live:
+            deadline = asked[0].time_for(len(source or ""))
         booth = Booth(
             options,
             self._casts,
@@ -293,11 +292,6 @@ def _script(text: Text | None, ssml: str | None, layout: Layout) -> Script:
     if ssml is not None and not is_quick(ssml):
         return recite_later(ssml, layout)
     return recite(whole(None, ssml, layout), None)
-
-
-def default_deadline(text: str) -> float:
-    """Return the seconds allowed where the caller set none: 60, and 1 for each 100 characters."""
-    return 60.0 + len(text) / 100
 
 
 def _pace(provider: Provider, *, is_live: bool) -> Pace:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ttskit.errors import TTSError, UnsupportedLanguageError, VoiceNotFoundError
 from ttskit.request import VoicePolicy
 from ttskit.routing.provider import Provider
-from ttskit.voices import Catalogue, Voice
-
-Aliases = Mapping[str, Mapping[str, str]]
-"""Alias -> provider -> that provider's voice id."""
+from ttskit.voices import Aliases, Catalogue, Voice, resolve_alias
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +79,10 @@ class Casts:
 
     async def all_voices(self) -> list[Voice]:
         """Return the voices of every provider that can tell."""
-        listings = [await _listing(provider) for provider in self._providers]
-        return [voice for listing in listings for voice in listing or ()]
+        return _flat(await self._listings())
+
+    async def _listings(self) -> list[list[Voice] | None]:
+        return [await _listing(provider) for provider in self._providers]
 
     async def require_known(self, name: str) -> None:
         """Find out early that a voice exists nowhere.
@@ -93,8 +92,8 @@ class Casts:
         """
         if name in self._aliases or self._named_owner(name):
             return
-        listings = [await _listing(provider) for provider in self._providers]
-        voices = [voice for listing in listings for voice in listing or ()]
+        listings = await self._listings()
+        voices = _flat(listings)
         if None in listings or any(_answers_to(voice, name) for voice in voices):
             return
         near = Catalogue(voices).suggestions(name) + difflib.get_close_matches(name, self._aliases)
@@ -110,7 +109,7 @@ class Casts:
     async def _own_voice(self, name: str, provider: Provider) -> str | None:
         """Return the provider's own voice of this name or alias."""
         if name in self._aliases:
-            return self._aliases[name].get(provider.name)
+            return resolve_alias(self._aliases, name, provider.name)
         if owner := self._named_owner(name):
             return name.partition(":")[2] if owner == provider.name else None
         named = [voice for voice in await provider.voices() if _answers_to(voice, name)]
@@ -160,6 +159,10 @@ async def _listing(provider: Provider) -> list[Voice] | None:
         return await provider.voices()
     except TTSError:
         return None
+
+
+def _flat(listings: list[list[Voice] | None]) -> list[Voice]:
+    return [voice for listing in listings for voice in listing or ()]
 
 
 def _answers_to(voice: Voice, name: str) -> bool:
