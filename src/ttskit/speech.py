@@ -18,8 +18,6 @@ from ttskit.errors import (
     StreamInterruptedError,
     TTSError,
 )
-from ttskit.routing.attempt import Take
-from ttskit.routing.script import Cue
 from ttskit.routing.stage import CHUNK_S
 from ttskit.routing.studio import Production
 
@@ -195,17 +193,9 @@ class SpeechStream:
     async def _perform(self) -> None:
         async with self._send:
             try:
-                await self._production.run(self._deliver)
-                if not self._stage.is_finished and (last := self._stage.finish()):
-                    await self._send.send(last)
+                await self._production.run(self._send.send)
             except Exception as error:  # noqa: BLE001 - the reader gets it, in order
                 self._failure = self._as_heard(error)
-
-    async def _deliver(self, cue: Cue, take: Take) -> None:
-        for chunk in self._stage.play(cue, take):
-            await self._send.send(chunk)
-            if self.origin.time_to_first_audio is None:
-                self.origin.time_to_first_audio = anyio.current_time() - self._started
 
     def _as_heard(self, error: Exception) -> Exception:
         """Return what the listener is told: after the first audio, how much was heard."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakSet
@@ -19,7 +19,7 @@ from ttskit.resources.host import Resources
 from ttskit.routing.attempt import Booth, Take
 from ttskit.routing.guard import Tell
 from ttskit.routing.order import candidates, check_own_options
-from ttskit.routing.performance import Deliver, Pace, Performance
+from ttskit.routing.performance import Pace, Performance
 from ttskit.routing.provider import Provider
 from ttskit.routing.script import (
     Cue,
@@ -48,6 +48,7 @@ CLOSE_TIMEOUT_S = 4.0
 CLOUD_IN_FLIGHT = 4
 """Utterances of one request at a time: a cloud's latency is hidden, its limits left to others."""
 SOON_ENCODED_FRAMES = 200_000
+Deliver = Callable[[AudioChunk], Awaitable[None]]
 CORES = os.cpu_count() or 1
 STREAM_AHEAD = 3
 """Utterances made ahead of a listener: enough to bridge a slow one, little to throw away."""
@@ -63,15 +64,22 @@ class Production:
     chooser: Chooser
 
     async def run(self, deliver: Deliver) -> None:
-        """Perform, and tell when it began and how it ended.
+        """Hand over every chunk, the last one marked; tell when it began and how it ended.
 
         Raises:
             Exception: As ``Performance.run``.
         """
         self._tell("opened")
         outcome = "cancelled"
+
+        async def play(cue: Cue, take: Take) -> None:
+            for chunk in self.stage.play(cue, take):
+                await self._hand_over(chunk, deliver)
+
         try:
-            await self.performance.run(deliver)
+            await self.performance.run(play)
+            if not self.stage.is_finished and (last := self.stage.finish()):
+                await deliver(last)
             outcome = str(self.stage.origin.outcome)
             self._remember_speaker()
         except TTSError as error:
@@ -82,6 +90,12 @@ class Production:
             raise
         finally:
             self._tell(outcome)
+
+    async def _hand_over(self, chunk: AudioChunk, deliver: Deliver) -> None:
+        await deliver(chunk)
+        origin = self.stage.origin
+        if origin.time_to_first_audio is None:
+            origin.time_to_first_audio = anyio.current_time() - self.booth.start()
 
     def _remember_speaker(self) -> None:
         talk = self.booth.options.tags.get(CONVERSATION_TAG)
@@ -153,19 +167,16 @@ class Studio:
             passages = await to_thread.run_sync(whole, request.text, request.ssml, layout)
         script = recite(passages, request.text)
         made = self._produce(script, request, source=request.source, is_live=False)
-        began = anyio.current_time()
         chunks: list[AudioChunk] = []
 
-        async def keep(cue: Cue, take: Take) -> None:
-            chunks.extend(made.stage.play(cue, take))
-            if made.stage.origin.time_to_first_audio is None:
-                made.stage.origin.time_to_first_audio = anyio.current_time() - began
+        async def keep(chunk: AudioChunk) -> None:
+            chunks.append(chunk)
 
         try:
             await made.run(keep)
         finally:
             self.forget(made.performance)
-        made.stage.origin.wall_time = anyio.current_time() - began
+        made.stage.origin.wall_time = anyio.current_time() - made.booth.start()
         if _is_soon_encoded(request.format, made.stage):
             return made.stage.audio(chunks)
         return await to_thread.run_sync(made.stage.audio, chunks)
