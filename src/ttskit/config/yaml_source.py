@@ -98,6 +98,8 @@ def _explained(error: yaml.MarkedYAMLError, text: str) -> str:
     problem = (error.problem or error.context or "not YAML")[:100]
     if "\t" in written[: len(written) - len(written.lstrip())]:
         problem = "a tab indents this line; YAML takes spaces only"
+    elif "nesting depth" in problem:  # PyYAML has a limit of its own since 6.0.4
+        problem = f"nested deeper than {MAX_DEPTH} levels"
     elif "${" in written:
         problem += "; inside braces or brackets, ${...} needs quotes around it"
     return f"{line}: {problem}"
