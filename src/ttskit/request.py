@@ -129,7 +129,7 @@ class SpeechOptions(BaseModel):
     deadline: Annotated[_Finite, Field(gt=0, le=86_400)] | None = None
     """Seconds for the whole request; None: 60 and 1 for each 100 characters."""
     delivery: Delivery = Delivery.EXACT
-    """``live`` is delivered as ``exact`` for now, with a warning."""
+    """``exact``: an utterance is heard when it is whole. ``live``: as it is made, word by word."""
     voice_policy: VoicePolicy = VoicePolicy.SIMILAR
     strict: bool = False
     """A setting or markup that cannot be honoured is an error instead of a warning."""

@@ -414,6 +414,7 @@ def _place(seat: _Seat) -> Place:
 
 def _studio(settings: Settings, seats: Sequence[_Seat], desk: Desk) -> Studio:
     from ttskit.resources.host import Resources  # numpy and anyio load on first use
+    from ttskit.routing.booth import Policy
     from ttskit.routing.provider import Provider
     from ttskit.routing.script import Layout
     from ttskit.routing.strategy import Chooser, Strategy
@@ -443,4 +444,5 @@ def _studio(settings: Settings, seats: Sequence[_Seat], desk: Desk) -> Studio:
             first_audio=first_audio,
             random=Random(),  # noqa: S311 - explorations are no secret
         ),
+        policy=Policy(ask_others_when_rejected=settings.routing.ask_others_when_rejected),
     )

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 
 from ttskit import AsyncTTSService
+from ttskit.adapters.base import AudioSource, Utterance
 from ttskit.audio import Outcome
 from ttskit.errors import (
     AllProvidersFailedError,
@@ -11,6 +15,7 @@ from ttskit.errors import (
     InvalidResponseError,
     NetworkError,
     ProviderUnavailableError,
+    TextTooLongError,
 )
 from ttskit.testing import MockAdapter, transcribe
 
@@ -136,6 +141,53 @@ async def test_rejected_content_is_not_shopped_around() -> None:
         with pytest.raises(ContentRejectedError):
             await tts.synthesize("A forbidden word.")
     assert second.requests == []
+
+
+async def test_rejected_content_goes_to_the_next_where_that_is_allowed() -> None:
+    first, second = pair()
+    first.faults.reject_content(matching="forbidden")
+    settings = {"routing": {"ask_others_when_rejected": True}}
+    async with AsyncTTSService(settings, providers=[first, second]) as tts:
+        audio = await tts.synthesize("A forbidden word.")
+        health = {one.provider: one.state for one in tts.health()}
+    assert transcribe(audio) == "A forbidden word."
+    assert audio.origin.provider == "second"
+    assert health["first"] == "closed"
+
+
+class ShortBreathed(MockAdapter):
+    """Finds texts too long without having said what its limit is."""
+
+    async def _refuse(self, utterance: Utterance) -> None:
+        if len(utterance.text) > 50:
+            raise TextTooLongError("too long for this model", provider=self.provider)
+
+    @asynccontextmanager
+    async def synthesize(self, utterance: Utterance) -> AsyncIterator[AudioSource]:
+        await self._refuse(utterance)
+        async with super().synthesize(utterance) as source:
+            yield source
+
+
+LONG = "The quick brown fox jumps over the lazy dog and runs away into the deep dark wood, alone."
+
+
+async def test_a_text_too_long_for_one_goes_to_another() -> None:
+    first, second = ShortBreathed(provider="first"), MockAdapter(provider="second")
+    async with AsyncTTSService(providers=[first, second]) as tts:
+        audio = await tts.synthesize(LONG)
+        assert [one.state for one in tts.health()] == ["closed", "closed"]
+    assert second.texts == [LONG]
+    assert transcribe(audio) == LONG
+
+
+@pytest.mark.parametrize("delivery", ["exact", "live"])
+async def test_a_text_too_long_for_everybody_is_said_in_shorter_pieces(delivery: str) -> None:
+    only = ShortBreathed(provider="only")
+    async with AsyncTTSService(providers=[only]) as tts:
+        audio = await tts.synthesize(LONG, delivery=delivery)
+    assert transcribe(audio).split() == LONG.split()
+    assert len(only.texts) > 1
 
 
 async def test_the_text_is_in_no_message() -> None:

@@ -70,6 +70,10 @@ class Routing(Section):
         description="How the next one is chosen: as ordered; by price; by time to first audio; "
         "as before in the conversation named by the tag `conversation`.",
     )
+    ask_others_when_rejected: bool = Field(
+        default=False,
+        description="Text that one provider refuses for its content goes to the next.",
+    )
 
 
 class ProviderSettings(Section):

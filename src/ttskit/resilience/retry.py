@@ -41,6 +41,7 @@ class _Retries(Generic[T]):
     random: Random
     on_retry: OnRetry | None
     has_alternative: bool
+    is_committed: Callable[[], bool] | None
 
     async def outcome(self) -> T | _Failure:
         """Return what the last attempt came to."""
@@ -76,6 +77,7 @@ class _Retries(Generic[T]):
         """Return whether that was the last attempt; the budget is asked only when all else fits."""
         return (
             state.attempt_number >= self.settings.attempts
+            or (self.is_committed is not None and self.is_committed())
             or not math.isfinite(state.upcoming_sleep)
             or (self.has_alternative and self._is_worse_than_another(state))
             or not self.budget.withdraw()
@@ -100,6 +102,7 @@ async def with_retries(  # noqa: PLR0913 - keyword-only, and all of them differ 
     random: Random,
     on_retry: OnRetry | None = None,
     has_alternative: bool = False,
+    is_committed: Callable[[], bool] | None = None,
 ) -> T:
     """Return what the call returns, after trying it again where that may help.
 
@@ -119,12 +122,16 @@ async def with_retries(  # noqa: PLR0913 - keyword-only, and all of them differ 
             the wait in seconds.
         has_alternative: Another provider could do it. Then one that is overloaded, or a wait that
             is longer than ``patience_s``, is left at once.
+        is_committed: Asked after a failure; true where a part of it was heard already, so that
+            there is no further attempt, whatever the error says.
 
     Raises:
         TTSError: What the last attempt failed with.
     """
     until = math.inf if deadline is None else deadline
-    retries = _Retries(call, settings, budget, until, clock, random, on_retry, has_alternative)
+    retries = _Retries(
+        call, settings, budget, until, clock, random, on_retry, has_alternative, is_committed
+    )
     outcome = await retries.outcome()
     if not isinstance(outcome, _Failure):
         return outcome

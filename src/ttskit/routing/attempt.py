@@ -1,219 +1,124 @@
-"""One provider speaks one passage, whole: markup lowered, samples and word times brought back."""
+"""One provider's turn at one passage: markup lowered, calls made, audio handed to a recorder."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from uuid import uuid4
 
-import anyio
-import numpy as np
-
-from ttskit.adapters.base import AudioSource, Support, TimedText, Utterance
-from ttskit.audio import Notice, TimingSource, WordTiming
-from ttskit.codecs.decode import open_decoder
-from ttskit.codecs.loudness import apply_gain
-from ttskit.codecs.pcm import Samples
-from ttskit.codecs.resample import resample
-from ttskit.codecs.splice import match_channels, speech_bounds
-from ttskit.errors import InvalidResponseError, UnsupportedFeatureError
-from ttskit.request import SpeechOptions, Timestamps
-from ttskit.routing.guard import Ask, Tell
+from ttskit.adapters.base import AudioSource, Support, Utterance
+from ttskit.audio import Notice
+from ttskit.errors import TTSError, UnsupportedFeatureError
+from ttskit.request import Timestamps
+from ttskit.routing.booth import Booth
+from ttskit.routing.guard import Ask
 from ttskit.routing.honour import Prosody, prosody, unmet
+from ttskit.routing.live import Broadcast
+from ttskit.routing.part import Part, Role
 from ttskit.routing.provider import Provider
-from ttskit.routing.timing import estimate_words, split_characters
-from ttskit.routing.verdict import check_speech
-from ttskit.routing.voicing import Casting, Casts, Wish
+from ttskit.routing.recording import Recorder, Recording
+from ttskit.routing.take import Emit
+from ttskit.routing.voicing import Casting, Wish
 from ttskit.text.lower import Lowered, Silence, Speech, lower
 from ttskit.text.plan import Passage
 from ttskit.text.segment import cut
 
 
-@dataclass(frozen=True, slots=True)
-class Take:
-    """What one provider made of one passage."""
-
-    samples: Samples
-    sample_rate: int
-    words: tuple[WordTiming, ...]
-    provider: str
-    voice: str | None
-    model: str | None = None
-    notices: tuple[Notice, ...] = ()
-    request_id: str | None = None
-    cost: float | None = None
-
-
-@dataclass(slots=True)
-class _Recording:
-    """The parts of a passage as they are made, at the rate and channels of the first one."""
-
-    parts: list[Samples] = field(default_factory=list)
-    words: list[WordTiming] = field(default_factory=list)
-    sample_rate: int = 0
-    channels: int = 1
-    frames: int = 0
-    pending_silence: float = 0.0
-    request_id: str | None = None
-    cost: float | None = None
-    voice: str | None = None
-
-    def rest(self, seconds: float) -> None:
-        """Add silence; before the first audio it waits until the rate is known."""
-        if not self.sample_rate:
-            self.pending_silence += seconds
-            return
-        frames = round(seconds * self.sample_rate)
-        self._append(np.zeros((frames,) if self.channels == 1 else (frames, self.channels), "f4"))
-
-    def add(self, samples: Samples, sample_rate: int) -> float:
-        """Append audio and return the second at which it starts."""
-        if not self.sample_rate:
-            self.sample_rate = sample_rate
-            self.channels = 1 if samples.ndim == 1 else samples.shape[1]
-            self.rest(self.pending_silence)
-        if sample_rate != self.sample_rate:
-            samples = resample(samples, source_rate=sample_rate, target_rate=self.sample_rate)
-        start = self.frames / self.sample_rate
-        self._append(match_channels(samples, self.channels))
-        return start
-
-    def bill(self, source: AudioSource) -> None:
-        """Note the provider's id and price of a call."""
-        self.request_id = source.request_id or self.request_id
-        if source.cost is not None:
-            self.cost = source.cost + (self.cost or 0.0)
-
-    def _append(self, samples: Samples) -> None:
-        self.parts.append(samples)
-        self.frames += len(samples)
-
-    def joined(self) -> Samples:
-        """Return all parts as one array."""
-        return _concatenated(self.parts)
-
-
-class Booth:
-    """What all attempts of one request share.
-
-    Args:
-        options: The request.
-        casts: Finds each provider's voice.
-        calls: Calls of providers at a time.
-        in_turn: Whether a local engine makes them one after the other.
-        deadline_s: Seconds for the whole request; None: no limit.
-        tell: Hears what happens.
-    """
-
-    def __init__(
-        self,
-        options: SpeechOptions,
-        casts: Casts,
-        *,
-        calls: int,
-        in_turn: bool,
-        deadline_s: float | None,
-        tell: Tell,
-    ) -> None:
-        self.options = options
-        self.casts = casts
-        self.line = anyio.Semaphore(calls)
-        self.request_id = uuid4().hex
-        """Ours, for the logs on both sides."""
-        self.lane = self.request_id if in_turn else None
-        self.deadline: float | None = None
-        """When all must be done, on the event loop's clock; known once the request runs."""
-        self.started: float | None = None
-        self._deadline_s = deadline_s
-        self.tell = tell
-
-    def start(self) -> float:
-        """Start the request's clock, unless it runs; return when it was started."""
-        if self.started is None:
-            self.started = anyio.current_time()
-            if self._deadline_s is not None:
-                self.deadline = self.started + self._deadline_s
-        return self.started
-
-
 class Attempt:
-    """Has one provider speak passages of one request.
+    """Has one provider speak one passage.
 
     Args:
         provider: Who is asked.
         booth: Of the request.
+        passage: What to say.
+        emit: Gets what may be delivered.
+        has_alternative: Another provider could say it instead.
+        max_characters: The most that is sent in one call, where that is less than the provider's
+            own limit.
     """
 
-    def __init__(self, provider: Provider, booth: Booth) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        booth: Booth,
+        passage: Passage,
+        *,
+        emit: Emit,
+        has_alternative: bool = False,
+        max_characters: int | None = None,
+    ) -> None:
         self._provider = provider
+        self._able = provider.capabilities
         self._booth = booth
         self._options = booth.options
-        self._own_options = _own(booth.options.provider_options, provider)
+        self._passage = passage
+        self._emit = emit
+        self._has_alternative = has_alternative
+        limits = [limit for limit in (max_characters, self._able.max_characters) if limit]
+        self._max_characters = min(limits, default=None)
+        self._recorder = self._made_recorder()
+        self.voice: str | None = None
+        """Who speaks, once that is known."""
 
-    async def speak(self, passage: Passage, *, has_alternative: bool = False) -> Take:
-        """Return the passage as this provider speaks it.
-
-        Args:
-            passage: What to say.
-            has_alternative: Another provider could say it instead.
+    async def speak(self) -> None:
+        """Emit the passage as this provider speaks it.
 
         Raises:
-            TTSError: Of whatever kind; nothing was delivered.
+            TTSError: Of whatever kind. In live delivery a part may have been emitted, up to a place
+                that its last take tells.
         """
-        await self._provider.open()
-        lowered = self._lower(passage)
-        notices = self._notices(lowered)
-        recording = _Recording()
-        scene = _Scene(passage, recording, has_alternative)
-        for piece in lowered.pieces:
-            if isinstance(piece, Silence):
-                recording.rest(piece.seconds)
-            else:
-                notices += await self._say(piece, scene)
-        if not recording.parts:
-            raise InvalidResponseError("nothing was spoken", provider=self._provider.name)
-        return Take(
-            samples=recording.joined(),
-            sample_rate=recording.sample_rate,
-            words=tuple(recording.words),
-            provider=self._provider.name,
-            voice=recording.voice or await self._provider.default_id(),
-            model=self._options.model,
-            notices=tuple(notices),
-            request_id=recording.request_id,
-            cost=recording.cost,
-        )
+        if not self._provider.is_open:
+            await self._provider.open()
+        lowered = self._lower()
+        self._recorder.note(self._notices(lowered))
+        try:
+            for piece in lowered.pieces:
+                if isinstance(piece, Silence):
+                    self._recorder.rest(piece.seconds)
+                else:
+                    await self._say(piece)
+            self._recorder.finish()
+        except TTSError:
+            self._recorder.break_off()
+            raise
 
-    def _lower(self, passage: Passage) -> Lowered:
-        lowered = self._lowered_to(passage, self._provider.capabilities.ssml)
+    def _made_recorder(self) -> Recorder:
+        if self._booth.is_live:
+            return Broadcast(
+                self._provider,
+                self._options,
+                self._passage,
+                emit=self._emit,
+                paces=self._booth.paces,
+            )
+        return Recording(self._provider, self._options, self._passage, self._emit)
+
+    def _lower(self) -> Lowered:
+        lowered = self._lowered_to(self._able.ssml)
         if any(
             isinstance(p, Speech) and p.is_ssml and self._is_too_long(p.text)
             for p in lowered.pieces
         ):
             # Markup cannot be cut; without it the text can.
-            return self._lowered_to(passage, frozenset())
+            return self._lowered_to(frozenset())
         return lowered
 
-    def _lowered_to(self, passage: Passage, elements: frozenset[str]) -> Lowered:
-        able = self._provider.capabilities
+    def _lowered_to(self, elements: frozenset[str]) -> Lowered:
         return lower(
-            passage,
+            self._passage,
             elements=elements,
-            speed=able.speed is not Support.UNSUPPORTED,
-            pitch=able.pitch is not Support.UNSUPPORTED,
+            speed=self._able.speed is not Support.UNSUPPORTED,
+            pitch=self._able.pitch is not Support.UNSUPPORTED,
             volume=True,
             language=self._options.language,
         )
 
     def _is_too_long(self, text: str) -> bool:
-        able = self._provider.capabilities
-        return len(text) > (able.max_characters or len(text)) or (
-            able.max_bytes is not None and len(text.encode()) > able.max_bytes
+        return len(text) > (self._max_characters or len(text)) or (
+            self._able.max_bytes is not None and len(text.encode()) > self._able.max_bytes
         )
 
     def _notices(self, lowered: Lowered) -> list[Notice]:
         name = self._provider.name
-        notices = unmet(name, self._provider.capabilities, self._options)
+        notices = unmet(name, self._able, self._options)
         notices += [
             Notice(loss.code, loss.element, loss.message, name, loss.span)
             for loss in lowered.losses
@@ -224,18 +129,16 @@ class Attempt:
             raise UnsupportedFeatureError(f"{reason} (strict)", provider=name)
         return notices
 
-    async def _say(self, speech: Speech, scene: _Scene) -> list[Notice]:
+    async def _say(self, speech: Speech) -> None:
         casting = await self._cast(speech)
-        scene.recording.voice = casting.voice
-        role = _Role(casting, self._prosody(speech))
+        if casting.is_replacement:
+            message = f"{casting.voice or 'the default voice'} speaks for the voice asked for"
+            self._recorder.note([Notice("voice_replaced", "voice", message, self._provider.name)])
+        role = Role(casting, self._prosody(speech))
         for start, end in self._cut(speech):
-            part = _Part.of(speech, start, end)
+            part = Part.of(speech, start, end, role)
             if part.text:
-                await self._call(part, role, scene)
-        if not casting.is_replacement:
-            return []
-        message = f"{casting.voice or 'the default voice'} speaks for the voice asked for"
-        return [Notice("voice_replaced", "voice", message, self._provider.name)]
+                await self._call(part)
 
     async def _cast(self, speech: Speech) -> Casting:
         choice = speech.voice
@@ -248,7 +151,7 @@ class Attempt:
 
     def _prosody(self, speech: Speech) -> Prosody:
         return prosody(
-            self._provider.capabilities,
+            self._able,
             speed=self._options.speed * speech.speed,
             pitch=self._options.pitch + speech.pitch,
             volume=self._options.volume + speech.volume,
@@ -256,51 +159,59 @@ class Attempt:
 
     def _cut(self, speech: Speech) -> list[tuple[int, int]]:
         """Cut the text to the provider's limit; markup is never cut."""
-        able = self._provider.capabilities
-        whole = [(0, len(speech.text))]
         if speech.is_ssml:
-            return whole
-        if able.max_bytes is not None:
-            return cut(speech.text, able.max_bytes, measure=lambda text: len(text.encode()))
-        if able.max_characters is not None:
-            return cut(speech.text, able.max_characters)
-        return whole
+            return [(0, len(speech.text))]
+        if self._able.max_bytes is not None:
+            most = min(self._able.max_bytes, self._max_characters or self._able.max_bytes)
+            return cut(speech.text, most, measure=lambda text: len(text.encode()))
+        if self._max_characters is not None:
+            return cut(speech.text, self._max_characters)
+        return [(0, len(speech.text))]
 
-    async def _call(self, part: _Part, role: _Role, scene: _Scene) -> None:
-        async def take(source: AudioSource) -> _Heard:
-            self._check_rate(source, role.casting)
-            samples, sample_rate = await _read(source)
-            self._judge(samples, sample_rate, part, role, scene)
-            return _Heard(samples, sample_rate, source)
+    async def _call(self, part: Part) -> None:
+        async def hear(source: AudioSource) -> None:
+            try:
+                # Not sooner: who is down tells no voices, and its breaker must hear of that.
+                self.voice = part.role.casting.voice or await self._provider.default_id()
+                self._recorder.speak_as(self.voice)
+                await self._recorder.hear(source, part)
+            except TTSError as error:
+                error.provider = error.provider or self._provider.name
+                raise
 
-        utterance = self._utterance(part, role, scene)
+        utterance = self._utterance(part)
         async with self._booth.line:
-            heard = await self._provider.call(utterance, take, self._ask(utterance, scene))
-        recording = scene.recording
-        recording.bill(heard.source)
-        start = recording.add(apply_gain(heard.samples, role.settings.gain), heard.sample_rate)
-        if self._options.timestamps is not Timestamps.NONE:
-            recording.words += self._words(heard, part, start)
+            await self._provider.call(utterance, hear, self._ask(utterance))
+        self._recorder.keep(part)
 
-    def _utterance(self, part: _Part, role: _Role, scene: _Scene) -> Utterance:
+    def _utterance(self, part: Part) -> Utterance:
+        options, settings = self._options, part.role.settings
         return Utterance(
             text=part.text,
-            index=scene.passage.index,
+            index=self._passage.index,
             is_ssml=part.speech.is_ssml,
-            voice=role.casting.voice,
-            language=part.speech.language or self._options.language,
-            model=self._options.model,
-            speed=role.settings.speed,
-            pitch=role.settings.pitch,
-            volume=role.settings.volume,
-            timestamps=self._options.timestamps,
-            seed=self._options.seed,
-            options=self._own_options,
+            voice=part.role.casting.voice,
+            language=part.speech.language or options.language,
+            model=options.model,
+            speed=settings.speed,
+            pitch=settings.pitch,
+            volume=settings.volume,
+            timestamps=self._timestamps(),
+            seed=options.seed,
+            options=_own(options.provider_options, self._provider),
             request_id=self._booth.request_id,
             lane=self._booth.lane,
         )
 
-    def _ask(self, utterance: Utterance, scene: _Scene) -> Ask:
+    def _timestamps(self) -> Timestamps:
+        """Return what to ask for: live speech goes on at a word, where the provider can tell."""
+        wanted = self._options.timestamps
+        is_timed = self._able.word_timestamps is Support.NATIVE
+        if self._booth.is_live and is_timed and wanted is Timestamps.NONE:
+            return Timestamps.WORD
+        return wanted
+
+    def _ask(self, utterance: Utterance) -> Ask:
         return Ask(
             characters=len(utterance.text),
             utterance=utterance.index,
@@ -309,126 +220,9 @@ class Attempt:
             request_id=utterance.request_id,
             tags=self._options.tags,
             deadline=self._booth.deadline,
-            has_alternative=scene.has_alternative,
+            has_alternative=self._has_alternative,
+            is_committed=lambda: self._recorder.is_committed,
         )
-
-    def _check_rate(self, source: AudioSource, casting: Casting) -> None:
-        due = self._provider.known_rate(casting.voice)
-        if due and source.sample_rate and due != source.sample_rate:
-            raise InvalidResponseError(
-                f"audio came at {source.sample_rate} Hz, the voice speaks at {due} Hz",
-                provider=self._provider.name,
-            )
-
-    def _judge(
-        self, samples: Samples, sample_rate: int, part: _Part, role: _Role, scene: _Scene
-    ) -> None:
-        text = scene.passage.text if part.speech.is_ssml else part.text
-        try:
-            check_speech(samples, sample_rate, text, speed=role.settings.speed)
-        except InvalidResponseError as error:
-            error.provider = self._provider.name
-            raise
-
-    def _words(self, heard: _Heard, part: _Part, start: float) -> list[WordTiming]:
-        wanted = self._options.timestamps
-        timed, origin = list(heard.source.words), TimingSource.NATIVE
-        if not timed and not part.speech.is_ssml:
-            first, end = _audible(heard.samples, heard.sample_rate)
-            timed = estimate_words(part.text, start=first, end=end)
-            origin = TimingSource.ESTIMATED
-        able = self._provider.capabilities
-        if wanted is Timestamps.CHARACTER and able.character_timestamps is not Support.NATIVE:
-            timed, origin = split_characters(timed), TimingSource.ESTIMATED
-        return [part.timing(word, start, origin) for word in timed]
-
-
-@dataclass(frozen=True, slots=True)
-class _Scene:
-    """One passage being spoken."""
-
-    passage: Passage
-    recording: _Recording
-    has_alternative: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Role:
-    """Who speaks a piece, and how."""
-
-    casting: Casting
-    settings: Prosody
-
-
-@dataclass(frozen=True, slots=True)
-class _Heard:
-    """The whole audio of one call, found to be speech."""
-
-    samples: Samples
-    sample_rate: int
-    source: AudioSource
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What is sent in one call: a piece of a speech, with where it begins in it."""
-
-    text: str
-    start: int
-    speech: Speech
-
-    @classmethod
-    def of(cls, speech: Speech, start: int, end: int) -> _Part:
-        """Return the piece without the white space at its edges."""
-        text = speech.text[start:end]
-        return cls(text.strip(), start + len(text) - len(text.lstrip()), speech)
-
-    def timing(self, word: TimedText, start: float, origin: TimingSource) -> WordTiming:
-        """Return the word's times from the start of the take, on the caller's own text."""
-        first, end = word.span
-        return WordTiming(
-            word=self.text[first:end],
-            start=start + word.start,
-            end=start + word.end,
-            span=self.speech.offsets.span(self.start + first, self.start + end),
-            source=origin,
-        )
-
-
-async def _read(source: AudioSource) -> tuple[Samples, int]:
-    """Return all the source's audio; an encoded one is decoded as it arrives.
-
-    Raises:
-        InvalidResponseError: The bytes are not the audio that was declared.
-    """
-    if source.format == "f32":
-        arrays = [chunk async for chunk in source.chunks if isinstance(chunk, np.ndarray)]
-        return _concatenated(arrays), source.sample_rate
-    decoder = open_decoder(source.format, sample_rate=source.sample_rate, channels=source.channels)
-    parts = [decoder.decode(_as_bytes(chunk)) async for chunk in source.chunks]
-    parts = [part for part in (*parts, decoder.finish()) if len(part)]
-    rate = decoder.sample_rate or source.sample_rate
-    if source.sample_rate and rate != source.sample_rate:
-        raise InvalidResponseError(f"audio came at {rate} Hz, {source.sample_rate} Hz was due")
-    return _concatenated(parts), rate
-
-
-def _audible(samples: Samples, sample_rate: int) -> tuple[float, float]:
-    """Return when speech starts and ends, in seconds: the pauses around it hold no words."""
-    first, end = speech_bounds(samples, sample_rate, keep_s=0.0)
-    return first / sample_rate, end / sample_rate
-
-
-def _concatenated(arrays: list[Samples]) -> Samples:
-    if len(arrays) == 1:
-        return arrays[0]
-    return np.concatenate(arrays) if arrays else np.zeros(0, np.float32)
-
-
-def _as_bytes(chunk: object) -> bytes:
-    if not isinstance(chunk, bytes):
-        raise InvalidResponseError(f"a {type(chunk).__name__} came in place of bytes")
-    return chunk
 
 
 def _own(options: Mapping[str, Mapping[str, object]], provider: Provider) -> Mapping[str, object]:

@@ -58,6 +58,8 @@ class Ask:
     """When the whole request must be done, on the event loop's clock."""
     has_alternative: bool = False
     """Another provider could speak instead."""
+    is_committed: Callable[[], bool] | None = None
+    """Tells whether a part was delivered already, so that the call cannot be made again."""
 
 
 @dataclass(slots=True)
@@ -176,6 +178,7 @@ class Guard:
                     random=self._random,
                     on_retry=partial(self._tell_retry, ask),
                     has_alternative=ask.has_alternative,
+                    is_committed=ask.is_committed,
                 )
             except TTSError as error:
                 if error.counts:

@@ -72,8 +72,8 @@ def _unmet_rest(
         yield "ignored", "model", "has one model only"
     if options.seed is not None and _lacks(capabilities.seed):
         yield "ignored", "seed", "takes no seed"
-    if options.delivery is Delivery.LIVE:
-        yield "emulated", "delivery", "is heard utterance by utterance, whole"
+    if options.delivery is Delivery.LIVE and _lacks(capabilities.streaming):
+        yield "emulated", "delivery", "gives an utterance when all of it is made"
     if options.timestamps is not Timestamps.NONE and not _times(capabilities, options.timestamps):
         yield "emulated", "timestamps", f"gives no {options.timestamps} times; they are estimated"
 

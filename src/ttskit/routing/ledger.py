@@ -18,7 +18,7 @@ class _Line:
 
 
 class Ledger:
-    """Grows by one entry an utterance, in the order of the audio."""
+    """Grows by one entry for each turn of a provider at an utterance, in the order of the audio."""
 
     def __init__(self) -> None:
         self._lines: list[_Line] = []
@@ -38,6 +38,11 @@ class Ledger:
         """Enter an utterance: its audio follows the previous one's; ``text`` is its whole span."""
         self._lines.append(_Line(spoken, text, sample_rate))
         self._ends.append(spoken.frames[1])
+
+    def grow(self, spoken: Spoken, text: str, *, sample_rate: int) -> None:
+        """Replace the last entry, of which more was said since."""
+        self._lines[-1] = _Line(spoken, text, sample_rate)
+        self._ends[-1] = spoken.frames[1]
 
     def text_until(self, frames: int) -> str:
         """Return the text that has been heard once so many frames were played.

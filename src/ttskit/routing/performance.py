@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from ttskit.errors import DeadlineExceededError
-from ttskit.routing.attempt import Take
 from ttskit.routing.script import Cue, Script
 from ttskit.routing.speaker import Speaker
-from ttskit.text.plan import Passage
+from ttskit.routing.take import Take
 
 HANDOVER_S = 0.05
 """How long the second utterance waits for a listener to take the first chunk of the first."""
 
-T = TypeVar("T")
 Deliver = Callable[[Cue, Take], Awaitable[None]]
 
 
@@ -36,14 +35,40 @@ class Pace:
     """Utterances made or being made, but not delivered yet."""
     first_alone: bool
     """The first utterance has the machine to itself, so that it is heard soonest."""
+    is_live: bool = False
+    """What is made of an utterance is delivered before the whole of it is there."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Slot:
+    """One passage and what was made of it so far."""
+
     cue: Cue | None
-    made: anyio.Event = field(default_factory=anyio.Event)
-    take: Take | None = None
+    takes: deque[Take] = field(default_factory=deque)
     failure: Exception | None = None
+    is_over: bool = False
+    changed: anyio.Event = field(default_factory=anyio.Event)
+    made: anyio.Event = field(default_factory=anyio.Event)
+    making: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+
+    def put(self, take: Take) -> None:
+        self.takes.append(take)
+        self.changed.set()
+
+    def end(self, failure: Exception | None = None) -> None:
+        self.failure, self.is_over = failure, True
+        self.changed.set()
+        self.made.set()
+
+    async def take(self) -> Take | None:
+        """Return the next take; None when there is no further one, because of ``failure`` if any.
+
+        What came before a failure is returned first.
+        """
+        while not self.takes and not self.is_over:
+            self.changed = anyio.Event()
+            await self.changed.wait()
+        return self.takes.popleft() if self.takes else None
 
 
 class Performance:
@@ -65,13 +90,14 @@ class Performance:
         self._deadline = deadline
         self._scope: anyio.CancelScope | None = None
         self._abort_error: Exception | None = None
-        self._heard = anyio.Event()
-        self._room = anyio.Semaphore(pace.ahead)
-        self._flights = anyio.Semaphore(pace.in_flight)
+        self._heard: anyio.Event | None = None
+        self._room = anyio.Semaphore(pace.ahead, fast_acquire=True)
+        self._flights = anyio.Semaphore(pace.in_flight, fast_acquire=True)
 
     def heard(self) -> None:
         """The listener has the first chunk."""
-        self._heard.set()
+        if self._heard is not None:
+            self._heard.set()
 
     def abort(self, error: Exception) -> None:
         """End the performance at once; ``run`` raises ``error``."""
@@ -88,55 +114,86 @@ class Performance:
             Exception: What a passage, the script or ``deliver`` failed with; nothing later is
                 delivered.
         """
-        with anyio.CancelScope() as self._scope, anyio.move_on_after(self._deadline) as clock:
+        ends_at = math.inf if self._deadline is None else anyio.current_time() + self._deadline
+        with anyio.CancelScope(deadline=ends_at) as self._scope:
             if self._abort_error is None:
                 failure = await self._run(deliver)
                 if failure is not None:
                     raise failure
         if self._abort_error is not None:
             raise self._abort_error
-        if clock.cancelled_caught:
+        if self._scope.cancelled_caught:
             raise DeadlineExceededError(f"not done within {self._deadline:g} s")
 
     async def _run(self, deliver: Deliver) -> Exception | None:
+        async with aclosing(self._script) as cues:
+            first = await anext(cues, None)
+            if first is None:
+                return None
+            if first.is_last and not self._pace.is_live:
+                return await self._say_at_once(first, deliver)
+            return await self._say_ahead(first, deliver)
+
+    async def _say_at_once(self, cue: Cue, deliver: Deliver) -> Exception | None:
+        """Speak the only passage right here: tasks would cost as much as all the rest."""
+        slot = _Slot(cue)
+        failure = await _failure(self._speaker.speak(cue.passage, slot.put))
+        for take in slot.takes:
+            failure = failure or await _failure(deliver(cue, take))
+        return failure
+
+    async def _say_ahead(self, first: Cue, deliver: Deliver) -> Exception | None:
+        self._heard = anyio.Event()
         send, receive = anyio.create_memory_object_stream[_Slot](self._pace.ahead)
         async with anyio.create_task_group() as tasks, receive:
-            tasks.start_soon(self._read, tasks, send)
-            failure = await self._deliver_in_order(receive, deliver)
+            tasks.start_soon(self._read, first, tasks, send)
+            failure = await self._deliver_in_order(tasks, receive, deliver)
             if failure is not None:
                 tasks.cancel_scope.cancel()
         return failure
 
     async def _deliver_in_order(
-        self, slots: MemoryObjectReceiveStream[_Slot], deliver: Deliver
+        self, tasks: TaskGroup, slots: MemoryObjectReceiveStream[_Slot], deliver: Deliver
     ) -> Exception | None:
         async for slot in slots:
-            await slot.made.wait()
-            if slot.cue is not None and slot.take is not None:
-                await self._refresh(slot, slot.cue.passage, slot.take)
-            if slot.cue is None or slot.take is None:
-                return slot.failure
-            _, failure = await _outcome(deliver(slot.cue, slot.take))
+            failure = await self._play(tasks, slot, deliver)
             if failure is not None:
                 return failure
-            slot.take = None
             self._room.release()
         return None
 
-    async def _refresh(self, slot: _Slot, passage: Passage, take: Take) -> None:
-        if self._speaker.is_stale(passage, take):
-            slot.take, slot.failure = await _outcome(self._speaker.speak(passage))
-
-    async def _read(self, tasks: TaskGroup, send: MemoryObjectSendStream[_Slot]) -> None:
-        async with send:
-            _, failure = await _outcome(self._start_all(tasks, send))
+    async def _play(self, tasks: TaskGroup, slot: _Slot, deliver: Deliver) -> Exception | None:
+        take, cue = await slot.take(), slot.cue
+        if cue is None:
+            return slot.failure
+        if take is not None and self._speaker.is_stale(cue.passage, take):
+            slot.making.cancel()
+            slot = _Slot(cue)
+            tasks.start_soon(self._make, slot, cue)
+            take = await slot.take()
+        while take is not None:
+            failure = await _failure(deliver(cue, take))
             if failure is not None:
-                await send.send(_failed(failure))
+                return failure
+            take = await slot.take()
+        return slot.failure
 
-    async def _start_all(self, tasks: TaskGroup, send: MemoryObjectSendStream[_Slot]) -> None:
-        async with aclosing(self._script) as cues:
-            async for cue in cues:
-                await self._start(cue, tasks, send)
+    async def _read(
+        self, first: Cue, tasks: TaskGroup, send: MemoryObjectSendStream[_Slot]
+    ) -> None:
+        async with send:
+            failure = await _failure(self._start_all(first, tasks, send))
+            if failure is not None:
+                failed = _Slot(None)
+                failed.end(failure)
+                await send.send(failed)
+
+    async def _start_all(
+        self, first: Cue, tasks: TaskGroup, send: MemoryObjectSendStream[_Slot]
+    ) -> None:
+        await self._start(first, tasks, send)
+        async for cue in self._script:
+            await self._start(cue, tasks, send)
 
     async def _start(self, cue: Cue, tasks: TaskGroup, send: MemoryObjectSendStream[_Slot]) -> None:
         slot = _Slot(cue)
@@ -144,28 +201,32 @@ class Performance:
         # Taken here and not in the task: trio starts tasks in any order.
         await self._flights.acquire()
         await send.send(slot)
-        tasks.start_soon(self._make, slot, cue.passage)
+        tasks.start_soon(self._make_in_flight, slot, cue)
         if self._pace.first_alone and cue.passage.index == 0:
             await slot.made.wait()
             # The next one would take the processor just when the listener's first chunk needs it.
             with anyio.move_on_after(HANDOVER_S):
-                await self._heard.wait()
+                await self._has_been_heard()
 
-    async def _make(self, slot: _Slot, passage: Passage) -> None:
-        slot.take, slot.failure = await _outcome(self._speaker.speak(passage))
-        self._flights.release()
-        slot.made.set()
+    async def _has_been_heard(self) -> None:
+        if self._heard is not None:
+            await self._heard.wait()
+
+    async def _make_in_flight(self, slot: _Slot, cue: Cue) -> None:
+        try:
+            await self._make(slot, cue)
+        finally:
+            self._flights.release()
+
+    async def _make(self, slot: _Slot, cue: Cue) -> None:
+        with slot.making:
+            slot.end(await _failure(self._speaker.speak(cue.passage, slot.put)))
 
 
-async def _outcome(work: Awaitable[T]) -> tuple[T | None, Exception | None]:
-    """Return what ``work`` gives or fails with, to be handed to the reader in its turn."""
+async def _failure(work: Awaitable[object]) -> Exception | None:
+    """Return what ``work`` fails with, to be handed to the reader in its turn."""
     try:
-        return await work, None
+        await work
     except Exception as error:  # noqa: BLE001 - re-raised by ``run``; a task group would wrap it
-        return None, error
-
-
-def _failed(error: Exception) -> _Slot:
-    slot = _Slot(None, failure=error)
-    slot.made.set()
-    return slot
+        return error
+    return None

@@ -80,7 +80,8 @@ class Provider:
         )
         self._resources = resources
         self._opening = anyio.Lock()
-        self._is_open = False
+        self.is_open = False
+        """The adapter is ready to speak."""
         self._is_closed = False
         self._voices: list[Voice] | None = None
 
@@ -101,14 +102,14 @@ class Provider:
         Raises:
             TTSError: It cannot be opened; the next call tries again.
         """
-        if self._is_open and not self._is_closed:
+        if self.is_open and not self._is_closed:
             return
         async with self._opening:
             if self._is_closed:
                 raise ServiceClosedError("the service was shut down")
-            if not self._is_open:
+            if not self.is_open:
                 await self.adapter.open(self._resources)
-                self._is_open = True
+                self.is_open = True
 
     async def voices(self) -> list[Voice]:
         """Return the adapter's voices, asked for once; the default one comes first."""
@@ -179,7 +180,8 @@ class Provider:
         if self._is_closed:
             return
         self._is_closed = True
-        if self._is_open:
+        was_open, self.is_open = self.is_open, False
+        if was_open:
             with anyio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
                 await self.adapter.close()
 

@@ -2,17 +2,61 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import anyio
 
 from ttskit.audio import Attempt as AttemptRecord
 from ttskit.audio import Provenance
-from ttskit.errors import AllProvidersFailedError, TTSError
-from ttskit.routing.attempt import Attempt, Booth, Take
+from ttskit.errors import (
+    AllProvidersFailedError,
+    ContentRejectedError,
+    TextTooLongError,
+    TTSError,
+)
+from ttskit.routing.attempt import Attempt
+from ttskit.routing.booth import Booth
 from ttskit.routing.provider import Provider
+from ttskit.routing.take import Emit, Take
 from ttskit.telemetry.events import FailoverEvent
 from ttskit.text.plan import Passage
+
+SHORTEST_CUT = 40
+"""Characters below which no text is cut because a provider finds it too long."""
+
+
+@dataclass(slots=True)
+class _Telling:
+    """One passage on its way to the listener, by one provider after another."""
+
+    passage: Passage | None
+    """What is left to be said."""
+    emit: Emit
+    waiting: deque[Provider]
+    """Whom to ask, in order."""
+    last: Take | None = None
+    """Of the present turn."""
+    errors: list[TTSError] = field(default_factory=list)
+    too_long_for: list[Provider] = field(default_factory=list)
+    asked_again: set[str] = field(default_factory=set)
+
+    def put(self, take: Take) -> None:
+        """Deliver the take."""
+        self.last = take
+        self.emit(take)
+
+    def go_on(self) -> bool:
+        """Leave out what was delivered in the turn that failed; return whether anything was."""
+        last, self.last = self.last, None
+        if last is None or last.span is None or self.passage is None:
+            return False
+        end = self.passage.span[1]
+        self.passage = self.passage.after(last.span[1])
+        if self.passage is None:  # it failed in the silence after the last word
+            self.emit(_closing(last, end))
+        return True
 
 
 class Speaker:
@@ -29,38 +73,35 @@ class Speaker:
 
     def __init__(self, candidates: Sequence[Provider], booth: Booth, *, origin: Provenance) -> None:
         self._order = list(candidates)
-        self._attempts = {one.name: Attempt(one, booth) for one in candidates}
         self._failed_at: dict[str, int] = {}
         self._options = booth.options
-        self._casts = booth.casts
-        self._is_settled = False
+        self._is_settled = booth.options.voice is None
         self._origin = origin
         self._booth = booth
 
-    async def speak(self, passage: Passage) -> Take:
-        """Return the passage as the first able provider speaks it.
+    async def speak(self, passage: Passage, emit: Emit) -> None:
+        """Emit the passage as the first able provider speaks it: one take, or several when live.
+
+        Where a provider fails after a part was heard live, the next one says what is left.
 
         Raises:
             AllProvidersFailedError: Several providers were asked, and each failed.
             TTSError: The only provider failed, or no other could do better.
         """
         self._booth.start()
-        await self._settle_order()
-        errors: list[TTSError] = []
-        order = tuple(self._order)
-        for provider, following in zip(order, (*order[1:], None), strict=True):
+        if not self._is_settled:
+            await self._settle_order()
+        telling = _Telling(passage, emit, deque(self._order))
+        while telling.waiting and telling.passage is not None:
+            provider = telling.waiting.popleft()
             try:
-                return await self._recorded(
-                    provider, passage, has_alternative=following is not None
-                )
+                await self._turn(provider, telling.passage, telling)
             except TTSError as error:
-                errors.append(error)
-                if not error.failover:
-                    raise
-                self._demote(provider, passage)
-                if following is not None:
-                    self._tell_failover(provider, following, passage, error)
-        raise self._all_failed(errors)
+                self._take_over(provider, error, telling)
+            else:
+                return
+        if telling.passage is not None and not await self._said_in_pieces(telling):
+            raise self._all_failed(telling.errors)
 
     def is_stale(self, passage: Passage, take: Take) -> bool:
         """Whether its provider failed with an earlier passage since.
@@ -75,27 +116,85 @@ class Speaker:
         Raises:
             VoiceNotFoundError: Nobody has it.
         """
-        voice = self._options.voice
-        if voice is None or self._is_settled:
+        voice, casts = self._options.voice, self._booth.casts
+        if voice is None:
             return
-        await self._casts.require_known(voice)
+        await casts.require_known(voice)
         if self._options.provider is None and not self._is_settled:
-            self._order = await self._casts.owners_first(voice, self._order)
+            self._order = await casts.owners_first(voice, self._order)
         self._is_settled = True
 
-    async def _recorded(
-        self, provider: Provider, passage: Passage, *, has_alternative: bool
-    ) -> Take:
+    def _take_over(self, provider: Provider, error: TTSError, telling: _Telling) -> None:
+        """Have the next provider go on where this one failed.
+
+        Raises:
+            TTSError: This error: no other provider could do better.
+        """
+        passage = telling.passage
+        if passage is None:
+            raise error
+        telling.errors.append(error)
+        was_heard = telling.go_on()
+        self._demote(provider, passage)
+        if telling.passage is None:
+            return
+        if not self._lets_others_try(error):
+            raise error
+        if isinstance(error, TextTooLongError):
+            telling.too_long_for.append(provider)
+        if was_heard and error.retryable and provider.name not in telling.asked_again:
+            telling.asked_again.add(provider.name)
+            telling.waiting.append(provider)
+        if telling.waiting:
+            self._tell_failover(provider, telling.waiting[0], passage, error)
+
+    def _lets_others_try(self, error: TTSError) -> bool:
+        is_rejected = isinstance(error, ContentRejectedError)
+        return error.failover or (is_rejected and self._booth.policy.ask_others_when_rejected)
+
+    async def _said_in_pieces(self, telling: _Telling) -> bool:
+        """Return whether somebody who found the text too long said it in shorter pieces."""
+        limit = 0 if telling.passage is None else len(telling.passage.text)
+        while telling.too_long_for and limit > SHORTEST_CUT:
+            limit = max(limit // 2, SHORTEST_CUT)
+            for provider in tuple(telling.too_long_for):
+                if telling.passage is None:
+                    return True
+                try:
+                    await self._turn(provider, telling.passage, telling, max_characters=limit)
+                except TTSError as error:
+                    telling.go_on()
+                    if not isinstance(error, TextTooLongError):
+                        telling.errors.append(error)
+                        telling.too_long_for.remove(provider)
+                else:
+                    return True
+        return telling.passage is None
+
+    async def _turn(
+        self,
+        provider: Provider,
+        passage: Passage,
+        telling: _Telling,
+        *,
+        max_characters: int | None = None,
+    ) -> None:
+        """Have one provider say the passage, and enter it in the record."""
         began = anyio.current_time()
+        attempt = Attempt(
+            provider,
+            self._booth,
+            passage,
+            emit=telling.put if self._booth.is_live else telling.emit,
+            has_alternative=bool(telling.waiting),
+            max_characters=max_characters,
+        )
         try:
-            take = await self._attempts[provider.name].speak(
-                passage, has_alternative=has_alternative
-            )
+            await attempt.speak()
         except TTSError as error:
             self._record(provider, passage, began, outcome=error.code, message=error.message)
             raise
-        self._record(provider, passage, began, voice=take.voice)
-        return take
+        self._record(provider, passage, began, voice=attempt.voice)
 
     def _record(
         self,
@@ -149,3 +248,19 @@ class Speaker:
         return AllProvidersFailedError(
             f"all {len(errors)} providers failed: {tried}", errors, attempts=self._origin.attempts
         )
+
+
+def _closing(last: Take, end: int) -> Take:
+    """Return the take that completes a passage of which all was said."""
+    said = None if last.span is None else (last.span[0], end)
+    return replace(
+        last,
+        samples=last.samples[:0],
+        words=(),
+        notices=(),
+        cost=None,
+        span=said,
+        begins=False,
+        ends=True,
+        completes=True,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
@@ -15,6 +15,7 @@ from ttskit.audio import (
     Notice,
     Outcome,
     Provenance,
+    Span,
     Spoken,
     UtteranceRef,
     WordTiming,
@@ -23,13 +24,14 @@ from ttskit.codecs.encode import Encoder, open_encoder
 from ttskit.codecs.formats import FORMATS, supported_rate
 from ttskit.codecs.loudness import apply_gain, gain_to, speech_level
 from ttskit.codecs.pcm import Samples, to_pcm
-from ttskit.codecs.resample import resample
+from ttskit.codecs.resample import Resampler, resample
 from ttskit.codecs.splice import match_channels, speech_bounds
 from ttskit.errors import InvalidParameterError
 from ttskit.request import AudioFormat, SpeechOptions
-from ttskit.routing.attempt import Booth, Take
+from ttskit.routing.booth import Booth
 from ttskit.routing.ledger import Ledger
 from ttskit.routing.script import Cue
+from ttskit.routing.take import Take
 from ttskit.telemetry.events import UtteranceEvent
 from ttskit.text.plan import Passage
 from ttskit.text.sanitise import Change
@@ -41,6 +43,40 @@ LONGEST_PAUSE_S = 1.5
 """Engines put no longer pause at an edge; what is farther in is not looked at."""
 FALLBACK_RATE = 24_000
 """Hz of audio without frames."""
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A provider's turn at an utterance, as it is heard."""
+
+    start: int
+    """Character of the caller's text."""
+    first: int
+    """Frame of the request."""
+    gain: float
+    """dB."""
+    is_resumed: bool
+    """Somebody else said the beginning."""
+    skipped: int = 0
+    """Frames of its first pause that are left out."""
+    words: tuple[WordTiming, ...] = ()
+    _resampler: Resampler | None = None
+    _rate: int = 0
+
+    def resampled(self, samples: Samples, take: Take, rate: int) -> Samples:
+        """Return what is ready at another rate of a turn that comes in several takes."""
+        ready = []
+        if self._resampler is None or self._rate != take.sample_rate:
+            ready += [] if self._resampler is None else [self._resampler.finish()]
+            channels = 1 if samples.ndim == 1 else samples.shape[1]
+            self._resampler, self._rate = (
+                Resampler(take.sample_rate, rate, channels),
+                take.sample_rate,
+            )
+        ready.append(self._resampler.feed(samples))
+        if take.ends:
+            ready.append(self._resampler.finish())
+        return ready[0] if len(ready) == 1 else np.concatenate(ready)
 
 
 class Stage:
@@ -71,7 +107,10 @@ class Stage:
         self._encoder: Encoder | None = None
         self._level: float | None = None
         self._first_provider: str | None = None
-        self._reference: Samples | None = None
+        self._reference: tuple[Samples, int] | None = None
+        self._turn: _Turn | None = None
+        self._utterance_from = 0
+        self._is_resumed = False
         self._noticed: set[tuple[str, str, str | None]] = set()
         self.ledger = Ledger()
         self.origin = origin
@@ -94,10 +133,13 @@ class Stage:
         The last chunk of the request is marked where it is known to be the last.
         """
         self._settle_format(take)
-        samples, skipped = self._joined(cue, self._fit(take))
-        words = self._enter(cue, take, len(samples), skipped)
+        turn = self._turn_of(cue, take)
+        samples = self._joined(cue, take, self._fit(take, turn), turn)
+        words = self._enter(cue, take, len(samples), turn)
         self._note(cue.passage, take)
-        self._tell_utterance(cue, take, len(samples))
+        if take.completes:
+            self._is_within_sentence = not cue.ends_sentence
+            self._tell_utterance(cue, take)
         return self._chunks(samples, cue, take, words)
 
     def finish(self) -> AudioChunk | None:
@@ -141,61 +183,79 @@ class Stage:
                 self._format, sample_rate=self.sample_rate, channels=self.channels
             )
 
-    def _fit(self, take: Take) -> Samples:
-        samples = match_channels(take.samples, self.channels)
-        if take.sample_rate != self.sample_rate:
-            samples = resample(samples, source_rate=take.sample_rate, target_rate=self.sample_rate)
-        return self._match_loudness(samples, take)
+    def _turn_of(self, cue: Cue, take: Take) -> _Turn:
+        """Return the provider's turn that the take belongs to."""
+        if self._turn is None or take.begins:
+            start = cue.passage.span[0] if take.span is None else take.span[0]
+            is_resumed = start > cue.passage.span[0]
+            if not is_resumed:
+                self._utterance_from = self.ledger.frames
+                self._is_resumed = False
+            self._is_resumed |= is_resumed
+            self._turn = _Turn(start, self.ledger.frames, self._gain_for(take), is_resumed)
+        return self._turn
 
-    def _match_loudness(self, samples: Samples, take: Take) -> Samples:
-        """Bring another provider's voice to the level of the one that began."""
+    def _gain_for(self, take: Take) -> float:
+        """Return the dB that bring another provider's voice to the level of the one that began."""
         if self._first_provider is None:
             self._first_provider = take.provider
         if self._first_provider == take.provider:
             # Measured only when somebody else has to match it.
-            self._reference = samples
-            return samples
+            if self._reference is None or len(take.samples) >= len(self._reference[0]):
+                self._reference = (take.samples, take.sample_rate)
+            return 0.0
         if self._level is None and self._reference is not None:
-            self._level = speech_level(self._reference, self.sample_rate)
-        level = speech_level(samples, self.sample_rate)
-        if level is None or self._level is None:
-            return samples
-        return apply_gain(samples, gain_to(level, self._level))
+            self._level = speech_level(*self._reference)
+        level = speech_level(take.samples, take.sample_rate)
+        return 0.0 if level is None or self._level is None else gain_to(level, self._level)
 
-    def _joined(self, cue: Cue, samples: Samples) -> tuple[Samples, int]:
-        """Shorten the pauses where a sentence was cut, and return how many frames are skipped.
+    def _fit(self, take: Take, turn: _Turn) -> Samples:
+        """Return the samples at the rate, channels and loudness of this request."""
+        samples = match_channels(take.samples, self.channels)
+        if take.is_whole and take.sample_rate != self.sample_rate:
+            samples = resample(samples, source_rate=take.sample_rate, target_rate=self.sample_rate)
+        elif not take.is_whole:
+            samples = turn.resampled(samples, take, self.sample_rate)
+        return apply_gain(samples, turn.gain)
+
+    def _joined(self, cue: Cue, take: Take, samples: Samples, turn: _Turn) -> Samples:
+        """Shorten the pauses where a sentence was cut.
 
         Engines begin and end whatever they say with a pause, as is right between sentences.
         """
-        begins, self._is_within_sentence = self._is_within_sentence, not cue.ends_sentence
-        if not begins and (cue.ends_sentence or cue.is_last):
-            return samples, 0
+        begins = take.begins and (self._is_within_sentence or turn.is_resumed)
+        ends = take.completes and not cue.ends_sentence and not cue.is_last
+        if not begins and not ends:
+            return samples
         edge = round(LONGEST_PAUSE_S * self.sample_rate)
         first, end = 0, len(samples)
         if begins:
             first, _ = speech_bounds(samples[:edge], self.sample_rate, keep_s=CLAUSE_PAUSE_S)
-        if not cue.ends_sentence and not cue.is_last:
+            turn.skipped = first
+        if ends:
             tail = samples[max(first, end - edge) :]
             end += speech_bounds(tail, self.sample_rate, keep_s=CLAUSE_PAUSE_S)[1] - len(tail)
-        return samples[first:end], first
+        return samples[first:end]
 
-    def _enter(self, cue: Cue, take: Take, frames: int, skipped: int) -> tuple[WordTiming, ...]:
-        start = self.ledger.frames
-        seconds = (start - skipped) / self.sample_rate
+    def _enter(self, cue: Cue, take: Take, frames: int, turn: _Turn) -> tuple[WordTiming, ...]:
+        seconds = (turn.first - turn.skipped) / self.sample_rate
         words = tuple(
             replace(word, start=word.start + seconds, end=word.end + seconds) for word in take.words
         )
-        self.ledger.add(
+        turn.words += words
+        span = cue.passage.span if take.span is None else take.span
+        enter = self.ledger.add if take.begins else self.ledger.grow
+        enter(
             Spoken(
                 utterance=cue.passage.index,
-                text=cue.passage.span,
-                frames=(start, start + frames),
+                text=span,
+                frames=(turn.first, (turn.first if take.begins else self.ledger.frames) + frames),
                 provider=take.provider,
                 voice=take.voice,
                 model=take.model,
-                words=words,
+                words=turn.words,
             ),
-            cue.text,
+            cue.text if span == cue.passage.span else _said(cue, span),
             sample_rate=self.sample_rate,
         )
         return words
@@ -211,7 +271,7 @@ class Stage:
         for notice in (*take.notices, *map(_text_changed, passage.changes)):
             self._warn(notice)
 
-    def _tell_utterance(self, cue: Cue, take: Take, frames: int) -> None:
+    def _tell_utterance(self, cue: Cue, take: Take) -> None:
         self._booth.tell(
             UtteranceEvent(
                 provider=take.provider,
@@ -219,7 +279,8 @@ class Stage:
                 voice=take.voice,
                 utterance=cue.passage.index,
                 characters=len(cue.passage.text),
-                frames=frames,
+                outcome=str(Outcome.RESUMED if self._is_resumed else Outcome.COMPLETE),
+                frames=self.ledger.frames - self._utterance_from,
                 sample_rate=self.sample_rate,
                 duration=anyio.current_time() - self._booth.start(),
                 request_id=self._booth.request_id,
@@ -244,9 +305,14 @@ class Stage:
         # Converted in one go: many small conversions cost several times as much.
         pcm = to_pcm(samples) if self._format is AudioFormat.PCM else b""
         width = 2 * self.channels
-        for start in range(0, len(samples), size):
+        is_resumed = take.begins and take.span is not None and take.span[0] > reference.span[0]
+        starts = range(0, max(len(samples), bool(words)), size)
+        shares = _shared_out(
+            words, since_s=origin / self.sample_rate, chunk_s=CHUNK_S, chunks=len(starts)
+        )
+        for start, share in zip(starts, shares, strict=True):
             piece = samples[start : start + size]
-            ends_all = cue.is_last and start + size >= len(samples)
+            ends_all = take.completes and cue.is_last and start + size >= len(samples)
             self.is_finished |= ends_all
             yield AudioChunk(
                 data=pcm[start * width : (start + size) * width]
@@ -256,8 +322,9 @@ class Stage:
                 offset=origin + start,
                 utterance=reference,
                 provider=take.provider,
-                words=_starting_in(words, origin + start, len(piece), self.sample_rate),
+                words=share,
                 last=ends_all,
+                discontinuity=is_resumed and not start,
                 format=self._format,
             )
 
@@ -292,13 +359,23 @@ def _rate_for(options: SpeechOptions, take: Take) -> int:
     return customary or supported_rate(options.format, take.sample_rate)
 
 
-def _starting_in(
-    words: tuple[WordTiming, ...], offset: int, frames: int, sample_rate: int
-) -> tuple[WordTiming, ...]:
-    if not words:
-        return ()
-    start, end = offset / sample_rate, (offset + frames) / sample_rate
-    return tuple(word for word in words if start <= word.start < end)
+def _shared_out(
+    words: Sequence[WordTiming], *, since_s: float, chunk_s: float, chunks: int
+) -> list[tuple[WordTiming, ...]]:
+    """Return the words that each chunk brings: where they start, or next to there."""
+    shares: list[list[WordTiming]] = [[] for _ in range(chunks)]
+    for word in words:
+        place = int((word.start - since_s) // chunk_s)
+        shares[min(max(place, 0), chunks - 1)].append(word)
+    return [tuple(share) for share in shares]
+
+
+def _said(cue: Cue, span: Span) -> str:
+    """Return the cue's text within a part of its span; of SSML, what is spoken of it."""
+    start = cue.passage.span[0]
+    if len(cue.text) == cue.passage.span[1] - start:
+        return cue.text[span[0] - start : span[1] - start]
+    return cue.passage.text_within(span)
 
 
 def _no_samples(channels: int) -> Samples:

@@ -14,9 +14,9 @@ from anyio import to_thread
 from ttskit.adapters.base import Runs
 from ttskit.audio import Audio, AudioChunk, Provenance
 from ttskit.errors import ServiceClosedError, TTSError
-from ttskit.request import AudioFormat, SpeechOptions, SpeechRequest
+from ttskit.request import AudioFormat, Delivery, SpeechOptions, SpeechRequest
 from ttskit.resources.host import Resources
-from ttskit.routing.attempt import Booth, Take
+from ttskit.routing.booth import Booth, Policy
 from ttskit.routing.guard import Tell
 from ttskit.routing.order import candidates, check_own_options
 from ttskit.routing.performance import Pace, Performance
@@ -36,6 +36,7 @@ from ttskit.routing.script import (
 from ttskit.routing.speaker import Speaker
 from ttskit.routing.stage import Stage, check_rate
 from ttskit.routing.strategy import Chooser
+from ttskit.routing.take import Take
 from ttskit.routing.voicing import Casts
 from ttskit.telemetry.events import StreamEvent
 from ttskit.text.limits import check_text
@@ -131,6 +132,7 @@ class Studio:
         within: The directory that output may be saved in; None: anywhere.
         tell: Hears what happens.
         chooser: Puts the able providers in order.
+        policy: What of routing is the same for all requests.
     """
 
     def __init__(  # noqa: PLR0913 - what a service is made of
@@ -143,8 +145,10 @@ class Studio:
         within: Path | None = None,
         tell: Tell,
         chooser: Chooser,
+        policy: Policy | None = None,
     ) -> None:
         self._tell = tell
+        self._policy = policy or Policy()
         self._chooser = chooser
         self._providers = list(providers)
         self._casts = Casts(self._providers, aliases)
@@ -160,13 +164,13 @@ class Studio:
         Raises:
             TTSError: The request is wrong, or nobody could speak it; nothing is half done.
         """
-        layout = self._layout_for(request, is_live=False)
+        layout = self._layout_for(request, is_stream=False)
         if is_quick(request.source):
             passages = whole(request.text, request.ssml, layout)
         else:
             passages = await to_thread.run_sync(whole, request.text, request.ssml, layout)
         script = recite(passages, request.text)
-        made = self._produce(script, request, source=request.source, is_live=False)
+        made = self._produce(script, request, source=request.source, is_stream=False)
         chunks: list[AudioChunk] = []
 
         async def keep(chunk: AudioChunk) -> None:
@@ -187,9 +191,9 @@ class Studio:
         Raises:
             ValidationError: The request, or a text that is all there, is wrong.
         """
-        layout = self._layout_for(options, is_live=True)
+        layout = self._layout_for(options, is_stream=True)
         script = _script(text, ssml, layout)
-        return self._produce(script, options, source=ssml, is_live=True)
+        return self._produce(script, options, source=ssml, is_stream=True)
 
     def forget(self, performance: Performance) -> None:
         """The performance is over."""
@@ -235,29 +239,30 @@ class Studio:
         options: SpeechOptions,
         *,
         source: str | None,
-        is_live: bool,
+        is_stream: bool,
     ) -> Production:
         self._check_open()
         check_rate(options)
         check_own_options(self._providers, options)
         asked = self._asked(options)
-        pace = _pace(asked[0], is_live=is_live)
+        pace = _pace(asked[0], options, is_stream=is_stream)
         deadline = options.deadline
-        if deadline is None and not is_live:
+        if deadline is None and not is_stream:
             deadline = asked[0].time_for(len(source or ""))
         booth = Booth(
             options,
             self._casts,
             calls=pace.calls,
-            in_turn=is_live,
+            in_turn=is_stream,
             deadline_s=deadline,
             tell=self._tell,
+            policy=self._policy,
         )
         origin = Provenance(tags=dict(options.tags))
         stage = Stage(
             booth,
             origin=origin,
-            chunk_format=(options.format or AudioFormat.PCM) if is_live else None,
+            chunk_format=(options.format or AudioFormat.PCM) if is_stream else None,
             source=source,
             within=self._within,
         )
@@ -275,10 +280,10 @@ class Studio:
         talk = options.tags.get(CONVERSATION_TAG)
         return [by_name[name] for name in self._chooser.order(offers, talk)]
 
-    def _layout_for(self, options: SpeechOptions, *, is_live: bool) -> Layout:
+    def _layout_for(self, options: SpeechOptions, *, is_stream: bool) -> Layout:
         return Layout(
             language=options.language or self._layout.language,
-            fast_start=self._layout.fast_start and is_live,
+            fast_start=self._layout.fast_start and is_stream,
             utterance_characters=self._layout.utterance_characters,
             max_characters=self._layout.max_characters,
         )
@@ -305,12 +310,13 @@ def _script(text: Text | None, ssml: str | None, layout: Layout) -> Script:
     return recite(whole(None, ssml, layout), None)
 
 
-def _pace(provider: Provider, *, is_live: bool) -> Pace:
+def _pace(provider: Provider, options: SpeechOptions, *, is_stream: bool) -> Pace:
     """A listener needs the next utterance in time and no more: cores are left to other streams."""
-    if is_live:
+    is_live = options.delivery is Delivery.LIVE
+    if is_stream:
         # A local engine makes them in turn; the next one lies ready for it.
         calls = STREAM_AHEAD - 1
-        return Pace(calls=calls, in_flight=calls, ahead=STREAM_AHEAD, first_alone=True)
+        return Pace(calls, calls, ahead=STREAM_AHEAD, first_alone=True, is_live=is_live)
     is_local = provider.capabilities.runs is Runs.LOCAL
     calls = CORES if is_local else CLOUD_IN_FLIGHT
-    return Pace(calls=calls, in_flight=calls + 1, ahead=2 * calls, first_alone=False)
+    return Pace(calls, calls + 1, ahead=2 * calls, first_alone=False, is_live=is_live)

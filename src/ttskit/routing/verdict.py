@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from ttskit.adapters.base import TimedText
 from ttskit.codecs.pcm import Samples
 from ttskit.errors import InvalidResponseError
+from ttskit.text.words import words
 
 SILENCE_PEAK = 10 ** (-60 / 20)
 """Full scale is 1. Room noise in a recorded voice peaks near -60 dB, speech above -30 dB."""
@@ -34,8 +38,38 @@ def check_speech(samples: Samples, sample_rate: int, text: str, *, speed: float 
         raise InvalidResponseError("the audio holds numbers that are no samples")
     if peak < SILENCE_PEAK:
         raise InvalidResponseError("silence came where speech was due")
+    check_length(len(samples) / sample_rate, text, speed=speed)
+
+
+def check_length(seconds: float, text: str, *, speed: float = 1.0) -> None:
+    """Accept the duration of one utterance's audio, or raise.
+
+    Raises:
+        InvalidResponseError: Nobody can say the text so fast.
+    """
     shortest = len(text) * SHORTEST_CHARACTER_S / max(speed, 1.0)
-    if len(text) >= CHARACTERS_JUDGED and len(samples) / sample_rate < shortest:
+    if len(text) >= CHARACTERS_JUDGED and seconds < shortest:
         raise InvalidResponseError(
-            f"{len(samples) / sample_rate:.2f} s of audio is too short for {len(text)} characters"
+            f"{seconds:.2f} s of audio is too short for {len(text)} characters"
         )
+
+
+def check_said(text: str, timed: Sequence[TimedText]) -> None:
+    """Accept the words that a provider says it has spoken, or raise.
+
+    Args:
+        text: What was to be said.
+        timed: Of the whole utterance; a provider that times no words is believed.
+
+    Raises:
+        InvalidResponseError: The last words are missing: the audio ended early, although its end
+            looks like one.
+    """
+    if not timed:
+        return
+    end = max(word.span[1] for word in timed)
+    missing = sum(
+        any(map(str.isalnum, text[start:until])) for start, until in words(text) if start >= end
+    )
+    if missing:
+        raise InvalidResponseError(f"the audio ends {missing} words before the text does")

@@ -49,6 +49,9 @@ class Silence:
     seconds: float
 
 
+_PLAIN = Style()
+
+
 Piece: TypeAlias = Speech | Silence
 
 
@@ -79,6 +82,9 @@ def lower(
         volume: Likewise the volume.
         language: BCP 47, the request's: what a document is in whose passage names none.
     """
+    if len(passage.runs) == 1 and _is_plain(passage.runs[0]):
+        text, offsets = _trimmed(passage.runs)
+        return Lowered((Speech(text=text, offsets=offsets),), passage.losses)
     engine = _Engine(elements, speed, pitch, volume, language)
     runs = list(_with_pauses_before_text(passage.runs))
     home = _home(runs)
@@ -240,8 +246,15 @@ def _speech(parts: list[_Part], language: str | None) -> Iterator[Speech]:
     )
 
 
-def _trimmed(runs: list[Run]) -> tuple[str, Offsets]:
+def _is_plain(run: Run) -> bool:
+    """Whether any engine can speak it as it is."""
+    return not run.pause and not run.marks and run.style == _PLAIN and is_speakable(run.text)
+
+
+def _trimmed(runs: Sequence[Run]) -> tuple[str, Offsets]:
     text = "".join(run.text for run in runs)
+    if len(runs) == 1 and text == text.strip():
+        return text, runs[0].offsets
     offsets = Offsets.concat((run.offsets, len(run.text)) for run in runs)
     start, end = len(text) - len(text.lstrip()), len(text.rstrip())
     return text[start:end], offsets.slice(start, end)

@@ -1,0 +1,69 @@
+"""What all attempts of one request share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import uuid4
+
+import anyio
+
+from ttskit.request import Delivery, SpeechOptions
+from ttskit.routing.guard import Tell
+from ttskit.routing.live import Paces
+from ttskit.routing.voicing import Casts
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What of routing a service decides for all its requests."""
+
+    ask_others_when_rejected: bool = False
+    """Text that one provider refuses for its content may go to the next."""
+
+
+class Booth:
+    """What all attempts of one request share.
+
+    Args:
+        options: The request.
+        casts: Finds each provider's voice.
+        calls: Calls of providers at a time.
+        in_turn: Whether a local engine makes them one after the other.
+        deadline_s: Seconds for the whole request; None: no limit.
+        tell: Hears what happens.
+        policy: Of the service.
+    """
+
+    def __init__(  # noqa: PLR0913 - keyword-only facts of one request
+        self,
+        options: SpeechOptions,
+        casts: Casts,
+        *,
+        calls: int,
+        in_turn: bool,
+        deadline_s: float | None,
+        tell: Tell,
+        policy: Policy,
+    ) -> None:
+        self.options = options
+        self.casts = casts
+        self.policy = policy
+        self.paces = Paces()
+        self.is_live = options.delivery is Delivery.LIVE
+        self.line = anyio.Semaphore(calls, fast_acquire=True)
+        self.request_id = uuid4().hex
+        """Ours, for the logs on both sides."""
+        self.lane = self.request_id if in_turn else None
+        self.deadline: float | None = None
+        """When all must be done, on the event loop's clock; known once the request runs."""
+        self.started: float | None = None
+        self._deadline_s = deadline_s
+        self.tell = tell
+
+    def start(self) -> float:
+        """Start the request's clock, unless it runs; return when it was started."""
+        if self.started is None:
+            self.started = anyio.current_time()
+            if self._deadline_s is not None:
+                self.deadline = self.started + self._deadline_s
+        return self.started
