@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ttskit.errors import EmptyTextError, InvalidParameterError
-from ttskit.routing.script import Cue, Layout, arriving, recite, whole
+from ttskit.routing.script import Cue, Layout, Recital, arriving, whole
 
 LAYOUT = Layout(language=None, fast_start=False, utterance_characters=400, max_characters=1_000)
 TEXT = "Dr. Smith came. He said: go! \u201cNo,\u201d she said, and left\u2026 Then  silence."
@@ -21,7 +21,7 @@ async def cues_of(pieces: list[str] | AsyncIterator[str]) -> list[Cue]:
 
 def test_a_whole_text_is_cut_into_cues_that_hold_the_callers_text() -> None:
     async def main() -> list[Cue]:
-        return [cue async for cue in recite(whole(TEXT, None, LAYOUT), TEXT)]
+        return [cue async for cue in Recital(whole(TEXT, None, LAYOUT), TEXT)]
 
     cues = anyio.run(main)
     assert "".join(cue.text for cue in cues) == TEXT

@@ -8,6 +8,7 @@ from uuid import uuid4
 import anyio
 
 from ttskit.request import Delivery, SpeechOptions
+from ttskit.resilience.now import now
 from ttskit.routing.guard import Tell
 from ttskit.routing.live import Paces
 from ttskit.routing.voicing import Casts
@@ -63,7 +64,7 @@ class Booth:
     def start(self) -> float:
         """Start the request's clock, unless it runs; return when it was started."""
         if self.started is None:
-            self.started = anyio.current_time()
+            self.started = now()
             if self._deadline_s is not None:
                 self.deadline = self.started + self._deadline_s
         return self.started

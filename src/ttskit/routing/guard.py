@@ -9,12 +9,11 @@ from functools import partial
 from random import Random
 from typing import TypeVar
 
-import anyio
-
 from ttskit.errors import AuthenticationError, TTSError
 from ttskit.resilience.breaker import Breaker, BreakerChange
 from ttskit.resilience.budget import RetryBudget
 from ttskit.resilience.bulkhead import Bulkhead
+from ttskit.resilience.now import now
 from ttskit.resilience.rate import RateLimit
 from ttskit.resilience.retry import with_retries
 from ttskit.resilience.settings import (
@@ -98,7 +97,7 @@ class Guard:
     ) -> None:
         limit = settings.limits.concurrency or concurrency
         queue = settings.limits.queue
-        clock = anyio.current_time
+        clock = now
         self._provider = provider
         self._settings = settings
         self._tell = tell
@@ -127,7 +126,7 @@ class Guard:
             self._breakers[model] = Breaker(
                 self._settings.breaker,
                 key=self._provider,
-                clock=anyio.current_time,
+                clock=now,
                 random=self._random,
                 on_change=partial(self._tell_change, model),
             )
@@ -167,14 +166,14 @@ class Guard:
     async def _admitted(self, work: Work[T], ask: Ask) -> T:
         """Do the work if the breaker lets it; it counts once, however often it was tried."""
         with self.breaker(ask.model).admit(deadline=ask.deadline) as permit:
-            signs = Signs(anyio.current_time(), permit.progress)
+            signs = Signs(now(), permit.progress)
             try:
                 made = await with_retries(
                     lambda number: self._once(work, ask, signs, number),
                     self._settings.retry,
                     budget=self._budget,
                     deadline=ask.deadline,
-                    clock=anyio.current_time,
+                    clock=now,
                     random=self._random,
                     on_retry=partial(self._tell_retry, ask),
                     has_alternative=ask.has_alternative,
@@ -190,7 +189,7 @@ class Guard:
             return made
 
     async def _once(self, work: Work[T], ask: Ask, signs: Signs, number: int) -> T:
-        signs.began, signs.first_audio_s = anyio.current_time(), None
+        signs.began, signs.first_audio_s = now(), None
         outcome, counts = "cancelled", False
         try:
             made = await work(signs)
@@ -221,7 +220,7 @@ class Guard:
                 outcome=outcome,
                 counts=counts,
                 characters=ask.characters,
-                duration=anyio.current_time() - signs.began,
+                duration=now() - signs.began,
                 time_to_first_audio=signs.first_audio_s,
                 request_id=ask.request_id,
                 tags=ask.tags,

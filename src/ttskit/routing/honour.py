@@ -41,6 +41,8 @@ def unmet(provider: str, capabilities: Capabilities, options: SpeechOptions) -> 
         UnsupportedFeatureError: A reference voice was given and the provider clones none: another
             person's voice is never an acceptable substitute.
     """
+    if _asks_nothing(options):
+        return []
     if options.reference is not None and _lacks(capabilities.cloning):
         raise UnsupportedFeatureError("clones no voices from a reference", provider=provider)
     return [
@@ -50,6 +52,19 @@ def unmet(provider: str, capabilities: Capabilities, options: SpeechOptions) -> 
             *_unmet_rest(capabilities, options),
         )
     ]
+
+
+def _asks_nothing(options: SpeechOptions) -> bool:
+    """Whether every setting is what any provider does by itself."""
+    return (
+        options.speed == 1.0
+        and options.pitch == 0.0
+        and options.model is None
+        and options.seed is None
+        and options.reference is None
+        and options.delivery is Delivery.EXACT
+        and options.timestamps is Timestamps.NONE
+    )
 
 
 def _unmet_prosody(

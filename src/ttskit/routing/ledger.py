@@ -30,6 +30,11 @@ class Ledger:
         return tuple(line.spoken for line in self._lines)
 
     @property
+    def characters(self) -> int:
+        """How many characters of the text the entries cover."""
+        return sum(len(line.text) for line in self._lines)
+
+    @property
     def frames(self) -> int:
         """How many frames the entries fill."""
         return self._ends[-1] if self._ends else 0

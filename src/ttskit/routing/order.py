@@ -43,6 +43,8 @@ def check_own_options(providers: Sequence[Provider], options: SpeechOptions) -> 
     Raises:
         InvalidParameterError: They are for nobody who is configured; nearest name given.
     """
+    if not options.provider_options:
+        return
     known = {provider.name for provider in providers}
     known |= {provider.adapter.name for provider in providers}
     for name in options.provider_options:

@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from ttskit.errors import DeadlineExceededError
+from ttskit.resilience.now import now
 from ttskit.routing.script import Cue, Script
 from ttskit.routing.speaker import Speaker
 from ttskit.routing.take import Take
@@ -90,14 +91,12 @@ class Performance:
         self._deadline = deadline
         self._scope: anyio.CancelScope | None = None
         self._abort_error: Exception | None = None
-        self._heard: anyio.Event | None = None
-        self._room = anyio.Semaphore(pace.ahead, fast_acquire=True)
-        self._flights = anyio.Semaphore(pace.in_flight, fast_acquire=True)
+        self._ahead: _Ahead | None = None
 
     def heard(self) -> None:
         """The listener has the first chunk."""
-        if self._heard is not None:
-            self._heard.set()
+        if self._ahead is not None:
+            self._ahead.heard.set()
 
     def abort(self, error: Exception) -> None:
         """End the performance at once; ``run`` raises ``error``."""
@@ -114,7 +113,7 @@ class Performance:
             Exception: What a passage, the script or ``deliver`` failed with; nothing later is
                 delivered.
         """
-        ends_at = math.inf if self._deadline is None else anyio.current_time() + self._deadline
+        ends_at = math.inf if self._deadline is None else now() + self._deadline
         with anyio.CancelScope(deadline=ends_at) as self._scope:
             if self._abort_error is None:
                 failure = await self._run(deliver)
@@ -132,18 +131,38 @@ class Performance:
                 return None
             if first.is_last and not self._pace.is_live:
                 return await self._say_at_once(first, deliver)
-            return await self._say_ahead(first, deliver)
+            self._ahead = _Ahead(self._script, self._speaker, self._pace)
+            return await self._ahead.run(first, deliver)
 
     async def _say_at_once(self, cue: Cue, deliver: Deliver) -> Exception | None:
         """Speak the only passage right here: tasks would cost as much as all the rest."""
-        slot = _Slot(cue)
-        failure = await _failure(self._speaker.speak(cue.passage, slot.put))
-        for take in slot.takes:
+        takes: list[Take] = []
+        failure = await _failure(self._speaker.speak(cue.passage, takes.append))
+        for take in takes:
             failure = failure or await _failure(deliver(cue, take))
         return failure
 
-    async def _say_ahead(self, first: Cue, deliver: Deliver) -> Exception | None:
-        self._heard = anyio.Event()
+
+class _Ahead:
+    """Has passages made ahead of the listener.
+
+    Args:
+        script: What follows the first one.
+        speaker: Makes the audio.
+        pace: How far ahead.
+    """
+
+    def __init__(self, script: Script, speaker: Speaker, pace: Pace) -> None:
+        self._script = script
+        self._speaker = speaker
+        self._pace = pace
+        self.heard = anyio.Event()
+        """The listener has the first chunk."""
+        self._room = anyio.Semaphore(pace.ahead, fast_acquire=True)
+        self._flights = anyio.Semaphore(pace.in_flight, fast_acquire=True)
+
+    async def run(self, first: Cue, deliver: Deliver) -> Exception | None:
+        """Speak the first passage and all that follow; return what they failed with."""
         send, receive = anyio.create_memory_object_stream[_Slot](self._pace.ahead)
         async with anyio.create_task_group() as tasks, receive:
             tasks.start_soon(self._read, first, tasks, send)
@@ -206,11 +225,7 @@ class Performance:
             await slot.made.wait()
             # The next one would take the processor just when the listener's first chunk needs it.
             with anyio.move_on_after(HANDOVER_S):
-                await self._has_been_heard()
-
-    async def _has_been_heard(self) -> None:
-        if self._heard is not None:
-            await self._heard.wait()
+                await self.heard.wait()
 
     async def _make_in_flight(self, slot: _Slot, cue: Cue) -> None:
         try:

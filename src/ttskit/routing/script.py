@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol, Self
 
 from anyio import to_thread
 
@@ -34,7 +43,17 @@ class Cue:
     """Not a clause that was cut off to be heard early, nor a part of an endless sentence."""
 
 
-Script = AsyncGenerator[Cue, None]
+class Script(Protocol):
+    """Passages, each as soon as it is certain."""
+
+    def __aiter__(self) -> AsyncIterator[Cue]:
+        """Return itself."""
+
+    def __anext__(self) -> Awaitable[Cue]:
+        """Return the next passage."""
+
+    def aclose(self) -> Awaitable[None]:
+        """End whatever the text comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +97,42 @@ def is_quick(source: str) -> bool:
     return len(source) <= QUICK_CHARACTERS
 
 
-async def recite(passages: Sequence[Passage], text: str | None) -> Script:
-    """Yield passages that are all known; ``text`` None: they come from SSML."""
-    for passage in passages:
-        is_last = passage is passages[-1]
-        if text is None:
-            yield Cue(passage, passage.text, is_last)
-        else:
-            yield _cue(passage, text[slice(*passage.span)], is_last=is_last)
+class Recital:
+    """Passages that are all known.
+
+    No generator: its hooks cost a short text more than its planning does.
+
+    Args:
+        passages: In order.
+        text: The caller's own; None: they come from SSML.
+    """
+
+    def __init__(self, passages: Sequence[Passage], text: str | None) -> None:
+        self._passages = iter(passages)
+        self._last = passages[-1] if passages else None
+        self._text = text
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Cue:
+        passage = next(self._passages, None)
+        if passage is None:
+            raise StopAsyncIteration
+        is_last = passage is self._last
+        if self._text is None:
+            return Cue(passage, passage.text, is_last)
+        return _cue(passage, self._text[slice(*passage.span)], is_last=is_last)
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
 
 
-async def recite_later(ssml: str, layout: Layout) -> Script:
+async def recite_later(ssml: str, layout: Layout) -> AsyncGenerator[Cue, None]:
     """Yield the passages of a long document, planned in a thread when the first is wanted."""
     passages = await to_thread.run_sync(whole, None, ssml, layout)
-    async with aclosing(recite(passages, None)) as cues:
-        async for cue in cues:
-            yield cue
+    async for cue in Recital(passages, None):
+        yield cue
 
 
 def pieces_of(text: str) -> list[str]:
@@ -105,7 +144,9 @@ def pieces_of(text: str) -> list[str]:
     return [text[start:end] for start, end in pairwise(starts)]
 
 
-async def arriving(pieces: Iterable[str] | AsyncIterable[str], layout: Layout) -> Script:
+async def arriving(
+    pieces: Iterable[str] | AsyncIterable[str], layout: Layout
+) -> AsyncGenerator[Cue, None]:
     """Yield passages of text that arrives in pieces, each as soon as it is certain.
 
     Text of no words is no error: nothing is yielded.

@@ -6,8 +6,6 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import anyio
-
 from ttskit.audio import Attempt as AttemptRecord
 from ttskit.audio import Provenance
 from ttskit.errors import (
@@ -16,6 +14,7 @@ from ttskit.errors import (
     TextTooLongError,
     TTSError,
 )
+from ttskit.resilience.now import now
 from ttskit.routing.attempt import Attempt
 from ttskit.routing.booth import Booth
 from ttskit.routing.provider import Provider
@@ -180,7 +179,7 @@ class Speaker:
         max_characters: int | None = None,
     ) -> None:
         """Have one provider say the passage, and enter it in the record."""
-        began = anyio.current_time()
+        began = now()
         attempt = Attempt(
             provider,
             self._booth,
@@ -214,7 +213,7 @@ class Speaker:
                 outcome=outcome,
                 characters=len(passage.text),
                 started=began - self._booth.start(),
-                duration=anyio.current_time() - began,
+                duration=now() - began,
                 message=message,
             )
         )

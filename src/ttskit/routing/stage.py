@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import anyio
 import numpy as np
 
 from ttskit.audio import (
@@ -28,6 +27,7 @@ from ttskit.codecs.resample import Resampler, resample
 from ttskit.codecs.splice import match_channels, speech_bounds
 from ttskit.errors import InvalidParameterError
 from ttskit.request import AudioFormat, SpeechOptions
+from ttskit.resilience.now import now
 from ttskit.routing.booth import Booth
 from ttskit.routing.ledger import Ledger
 from ttskit.routing.script import Cue
@@ -85,7 +85,8 @@ class Stage:
     Args:
         booth: Of the request.
         origin: Grows with every take.
-        chunk_format: Of the chunks' ``data``; None: samples only, ``data`` stays empty.
+        chunk_format: Of the chunks' ``data``; None: nobody listens yet, so that a take is one chunk
+            of samples only, and ``data`` stays empty.
         source: The caller's own text, where it is all there; None: it is put together as it comes.
         within: The directory that the audio may be saved in; None: anywhere.
     """
@@ -162,7 +163,7 @@ class Stage:
     def audio(self, chunks: Sequence[AudioChunk]) -> Audio:
         """Return all the chunks played as one piece of audio in the format asked for."""
         return Audio.from_samples(
-            np.concatenate([chunk.samples for chunk in chunks] or [_no_samples(1)]),
+            _joined([chunk.samples for chunk in chunks if len(chunk.samples)]),
             sample_rate=self.sample_rate or FALLBACK_RATE,
             format=self._options.format or AudioFormat.WAV,
             words=[word for chunk in chunks for word in chunk.words],
@@ -282,7 +283,7 @@ class Stage:
                 outcome=str(Outcome.RESUMED if self._is_resumed else Outcome.COMPLETE),
                 frames=self.ledger.frames - self._utterance_from,
                 sample_rate=self.sample_rate,
-                duration=anyio.current_time() - self._booth.start(),
+                duration=now() - self._booth.start(),
                 request_id=self._booth.request_id,
                 tags=self._options.tags,
             )
@@ -299,7 +300,8 @@ class Stage:
     def _chunks(
         self, samples: Samples, cue: Cue, take: Take, words: tuple[WordTiming, ...]
     ) -> Iterator[AudioChunk]:
-        size = max(1, round(CHUNK_S * self.sample_rate))
+        chunk_s = CHUNK_S if self._format is not None else len(samples) / self.sample_rate
+        size = max(1, round(chunk_s * self.sample_rate))
         origin = self.ledger.frames - len(samples)
         reference = UtteranceRef(cue.passage.index, cue.passage.span)
         # Converted in one go: many small conversions cost several times as much.
@@ -363,6 +365,8 @@ def _shared_out(
     words: Sequence[WordTiming], *, since_s: float, chunk_s: float, chunks: int
 ) -> list[tuple[WordTiming, ...]]:
     """Return the words that each chunk brings: where they start, or next to there."""
+    if chunks == 1 or not words:
+        return [tuple(words)] * chunks
     shares: list[list[WordTiming]] = [[] for _ in range(chunks)]
     for word in words:
         place = int((word.start - since_s) // chunk_s)
@@ -376,6 +380,12 @@ def _said(cue: Cue, span: Span) -> str:
     if len(cue.text) == cue.passage.span[1] - start:
         return cue.text[span[0] - start : span[1] - start]
     return cue.passage.text_within(span)
+
+
+def _joined(parts: Sequence[Samples]) -> Samples:
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts) if parts else _no_samples(1)
 
 
 def _no_samples(channels: int) -> Samples:

@@ -15,6 +15,7 @@ from ttskit.adapters.base import Runs
 from ttskit.audio import Audio, AudioChunk, Provenance
 from ttskit.errors import ServiceClosedError, TTSError
 from ttskit.request import AudioFormat, Delivery, SpeechOptions, SpeechRequest
+from ttskit.resilience.now import now
 from ttskit.resources.host import Resources
 from ttskit.routing.booth import Booth, Policy
 from ttskit.routing.guard import Tell
@@ -24,12 +25,12 @@ from ttskit.routing.provider import Provider
 from ttskit.routing.script import (
     Cue,
     Layout,
+    Recital,
     Script,
     Text,
     arriving,
     is_quick,
     pieces_of,
-    recite,
     recite_later,
     whole,
 )
@@ -96,7 +97,7 @@ class Production:
         await deliver(chunk)
         origin = self.stage.origin
         if origin.time_to_first_audio is None:
-            origin.time_to_first_audio = anyio.current_time() - self.booth.start()
+            origin.time_to_first_audio = now() - self.booth.start()
 
     def _remember_speaker(self) -> None:
         talk = self.booth.options.tags.get(CONVERSATION_TAG)
@@ -110,10 +111,10 @@ class Production:
                 provider=origin.provider,
                 model=origin.model,
                 outcome=outcome,
-                characters=len(self.stage.text),
+                characters=self.stage.ledger.characters,
                 frames=self.stage.ledger.frames,
                 sample_rate=self.stage.sample_rate,
-                duration=anyio.current_time() - started,
+                duration=now() - started,
                 time_to_first_audio=origin.time_to_first_audio,
                 request_id=self.booth.request_id,
                 tags=self.booth.options.tags,
@@ -169,7 +170,7 @@ class Studio:
             passages = whole(request.text, request.ssml, layout)
         else:
             passages = await to_thread.run_sync(whole, request.text, request.ssml, layout)
-        script = recite(passages, request.text)
+        script = Recital(passages, request.text)
         made = self._produce(script, request, source=request.source, is_stream=False)
         chunks: list[AudioChunk] = []
 
@@ -180,7 +181,7 @@ class Studio:
             await made.run(keep)
         finally:
             self.forget(made.performance)
-        made.stage.origin.wall_time = anyio.current_time() - made.booth.start()
+        made.stage.origin.wall_time = now() - made.booth.start()
         if _is_soon_encoded(request.format, made.stage):
             return made.stage.audio(chunks)
         return await to_thread.run_sync(made.stage.audio, chunks)
@@ -273,7 +274,7 @@ class Studio:
 
     def _asked(self, options: SpeechOptions) -> list[Provider]:
         able = candidates(self._providers, options)
-        if options.provider is not None:
+        if options.provider is not None or len(able) == 1:
             return able
         by_name = {provider.name: provider for provider in able}
         offers = [(one.name, one.price) for one in able]
@@ -307,7 +308,7 @@ def _script(text: Text | None, ssml: str | None, layout: Layout) -> Script:
         return arriving(text, layout)
     if ssml is not None and not is_quick(ssml):
         return recite_later(ssml, layout)
-    return recite(whole(None, ssml, layout), None)
+    return Recital(whole(None, ssml, layout), None)
 
 
 def _pace(provider: Provider, options: SpeechOptions, *, is_stream: bool) -> Pace:

@@ -6,7 +6,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from queue import SimpleQueue
 from typing import NamedTuple
 
@@ -141,7 +141,7 @@ class HealthBook:
         self._inbox: SimpleQueue[tuple[Event, float]] = SimpleQueue()
         self._lock = threading.Lock()
         self._records: dict[tuple[str, str | None], _Record] = {}
-        self._providers: dict[str, ProviderStats] = {}
+        self._tallies: dict[str, _Tally] = {}
         self._requests = _Requests()
 
     def record(self, event: Event) -> None:
@@ -170,7 +170,7 @@ class HealthBook:
         """Return the totals."""
         with self._lock:
             self._read_inbox()
-            providers = dict(sorted(self._providers.items()))
+            providers = {name: tally.stats() for name, tally in sorted(self._tallies.items())}
             requests = self._requests
             return Stats(
                 requests=requests.ended,
@@ -192,28 +192,33 @@ class HealthBook:
             case BreakerEvent():
                 self._record(event.provider, event.model).turn(event, now)
             case RetryEvent():
-                self._add(event.provider, ProviderStats(retries=1))
+                self._tally(event.provider).retries += 1
             case FailoverEvent():
-                self._add(event.provider, ProviderStats(failovers=1))
+                self._tally(event.provider).failovers += 1
             case HedgeEvent() if event.outcome == "started":
-                self._add(event.to, ProviderStats(hedges=1))
+                self._tally(event.to).hedges += 1
             case UtteranceEvent():
-                spoken = ProviderStats(characters=event.characters, audio=event.audio)
-                self._add(event.provider, spoken)
+                tally = self._tally(event.provider)
+                tally.characters += event.characters
+                tally.audio += event.audio
             case StreamEvent():
                 self._requests.count(event.outcome)
 
     def _count_attempt(self, event: AttemptEvent) -> None:
-        is_failure = event.outcome not in NO_ERROR
-        sent = ProviderStats(attempts=1, failures=int(is_failure), characters_sent=event.characters)
-        self._add(event.provider, sent)
+        tally = self._tally(event.provider)
+        tally.attempts += 1
+        tally.failures += event.outcome not in NO_ERROR
+        tally.characters_sent += event.characters
 
     def _health(self, provider: str, model: str | None) -> ProviderHealth:
         record = self._records.get((provider, model), _Record())
         return record.health(provider, model, self._clock(), self._window_s)
 
-    def _add(self, provider: str, more: ProviderStats) -> None:
-        self._providers[provider] = self._providers.get(provider, ProviderStats()) + more
+    def _tally(self, provider: str) -> _Tally:
+        tally = self._tallies.get(provider)
+        if tally is None:
+            tally = self._tallies[provider] = _Tally()
+        return tally
 
     def _record(self, provider: str, model: str | None) -> _Record:
         """Return the record, and note that it was used last."""
@@ -228,6 +233,24 @@ class HealthBook:
         """Return the one unused for longest; of an open breaker only where all are."""
         closed = (key for key, record in self._records.items() if record.state == CLOSED)
         return next(closed, next(iter(self._records)))
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What ``ProviderStats`` tells, while it is counted."""
+
+    attempts: int = 0
+    failures: int = 0
+    retries: int = 0
+    failovers: int = 0
+    hedges: int = 0
+    characters_sent: int = 0
+    characters: int = 0
+    audio: float = 0.0
+
+    def stats(self) -> ProviderStats:
+        """Return it as it is told."""
+        return ProviderStats(**asdict(self))
 
 
 class _Call(NamedTuple):

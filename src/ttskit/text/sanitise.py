@@ -94,6 +94,8 @@ def sanitise(text: str, *, start: int = 0) -> Sanitised:
         text: A whole text, or an utterance cut from one.
         start: Where ``text`` begins in the caller's own text; offsets and changes count from it.
     """
+    if text.isascii() and text.isprintable():
+        return Sanitised(text, Offsets.identity(start))
     cleaned = _clean(text)
     normalised = _normalise(cleaned.text)
     offsets = normalised.offsets.through(cleaned.offsets).shifted(start)
