@@ -145,8 +145,8 @@ class AsyncTTSService:
         """Have ``callback`` called with each event of a kind, on a thread of its own.
 
         Args:
-            event: ``attempt``, ``retry``, ``failover``, ``breaker``, ``utterance``, ``stream``, or
-                ``*`` for all of them.
+            event: ``attempt``, ``retry``, ``failover``, ``breaker``, ``hedge``, ``utterance``,
+                ``stream``, or ``*`` for all of them.
             callback: A plain function; one that raises or hangs harms nobody.
 
         Returns:
@@ -413,22 +413,35 @@ def _place(seat: _Seat) -> Place:
 
 
 def _studio(settings: Settings, seats: Sequence[_Seat], desk: Desk) -> Studio:
+    from ttskit.resilience.hedge import Hedging
+    from ttskit.resilience.now import now
     from ttskit.resources.host import Resources  # numpy and anyio load on first use
     from ttskit.routing.booth import Policy
     from ttskit.routing.provider import Provider
     from ttskit.routing.script import Layout
     from ttskit.routing.strategy import Chooser, Strategy
     from ttskit.routing.studio import Studio
+    from ttskit.telemetry.events import AttemptEvent
 
     def first_audio(provider: str) -> float | None:
         measured = desk.book.of(provider).time_to_first_audio
         return None if measured is None else measured.p50
 
+    hedge = settings.routing.hedge
+    hedging = Hedging(hedge, clock=now) if hedge.enabled else None
+
+    def tell(event: Event) -> None:
+        desk.tell(event)
+        if hedging is None or not isinstance(event, AttemptEvent):
+            return
+        if event.time_to_first_audio is not None:
+            hedging.observe(event.provider, event.time_to_first_audio)
+
     resources = Resources(
         downloads=settings.resources.downloads, threads=settings.resources.threads
     )
     return Studio(
-        [Provider(seat.adapter, resources, _place(seat), tell=desk.tell) for seat in seats],
+        [Provider(seat.adapter, resources, _place(seat), tell=tell) for seat in seats],
         settings.voices,
         resources=resources,
         layout=Layout(
@@ -438,11 +451,11 @@ def _studio(settings: Settings, seats: Sequence[_Seat], desk: Desk) -> Studio:
             max_characters=settings.text.max_characters,
         ),
         within=settings.output.directory,
-        tell=desk.tell,
+        tell=tell,
         chooser=Chooser(
             Strategy(settings.routing.strategy),
             first_audio=first_audio,
             random=Random(),  # noqa: S311 - explorations are no secret
         ),
-        policy=Policy(ask_others_when_rejected=settings.routing.ask_others_when_rejected),
+        policy=Policy(settings.routing.ask_others_when_rejected, hedging),
     )

@@ -28,6 +28,7 @@ from ttskit.config.units import Budget, Seconds, Size
 from ttskit.resilience.settings import (
     BreakerSettings,
     BudgetSettings,
+    HedgeSettings,
     LimitSettings,
     RetrySettings,
     TimeoutSettings,
@@ -69,6 +70,9 @@ class Routing(Section):
         default="priority",
         description="How the next one is chosen: as ordered; by price; by time to first audio; "
         "as before in the conversation named by the tag `conversation`.",
+    )
+    hedge: HedgeSettings = Field(
+        default=HedgeSettings(), description="Asking a second provider when the first is slow."
     )
     ask_others_when_rejected: bool = Field(
         default=False,

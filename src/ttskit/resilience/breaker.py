@@ -222,6 +222,11 @@ class Breaker:
         why = "was switched off" if wait is None else f"failed of late, not asked for {wait:.1f} s"
         raise CircuitOpenError(why, provider=self._key, retry_after=wait)
 
+    @property
+    def state(self) -> BreakerState:
+        """The state that the last call left; what became due since takes effect with the next."""
+        return self._state
+
     def snapshot(self) -> BreakerSnapshot:
         """Return the state and the numbers behind it."""
         with self._lock:

@@ -127,6 +127,34 @@ class BudgetSettings(_Section):
     )
 
 
+class HedgeSettings(_Section):
+    """When a second provider is asked because the first one is slower than usual.
+
+    Sources: the quantile of the time to first audio as in Dean and Barroso, "The Tail at Scale";
+    share and missing reserve as in Finagle's backup requests. Most providers bill both.
+    """
+
+    enabled: bool = Field(default=False, description="Whether a second provider may be asked.")
+    quantile: Annotated[float, Field(ge=0.5, lt=1)] = Field(
+        default=0.95, description="Share of calls that are heard sooner than the wait."
+    )
+    ratio: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.05, description="Second calls as a share of the requests in the window."
+    )
+    window_s: _Positive = Field(
+        default=10.0, description="Seconds of the past whose requests count."
+    )
+    minimum_calls: PositiveInt = Field(
+        default=20, description="Calls of a provider before anything is known of it."
+    )
+    calls_kept: PositiveInt = Field(
+        default=1_000, description="Latest calls of a provider that the quantile looks at."
+    )
+    shortest_wait_s: _Positive = Field(
+        default=0.001, description="Seconds that the first one is always given."
+    )
+
+
 class TimeoutSettings(_Section):
     """The three clocks of a call.
 

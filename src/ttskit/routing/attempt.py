@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 
 from ttskit.adapters.base import AudioSource, Support, Utterance
 from ttskit.audio import Notice
@@ -31,11 +32,12 @@ class Attempt:
         passage: What to say.
         emit: Gets what may be delivered.
         has_alternative: Another provider could say it instead.
+        on_audio: Called when audio comes.
         max_characters: The most that is sent in one call, where that is less than the provider's
             own limit.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only, and all of them differ from turn to turn
         self,
         provider: Provider,
         booth: Booth,
@@ -43,6 +45,7 @@ class Attempt:
         *,
         emit: Emit,
         has_alternative: bool = False,
+        on_audio: Callable[[], None] | None = None,
         max_characters: int | None = None,
     ) -> None:
         self._provider = provider
@@ -52,6 +55,7 @@ class Attempt:
         self._passage = passage
         self._emit = emit
         self._has_alternative = has_alternative
+        self._on_audio = on_audio
         limits = [limit for limit in (max_characters, self._able.max_characters) if limit]
         self._max_characters = min(limits, default=None)
         self._recorder = self._made_recorder()
@@ -180,7 +184,8 @@ class Attempt:
                 raise
 
         utterance = self._utterance(part)
-        async with self._booth.line:
+        # What a listener waits for, so that two are asked, waits for no other utterance.
+        async with self._booth.line if self._on_audio is None else nullcontext():
             await self._provider.call(utterance, hear, self._ask(utterance))
         self._recorder.keep(part)
 
@@ -222,6 +227,7 @@ class Attempt:
             deadline=self._booth.deadline,
             has_alternative=self._has_alternative,
             is_committed=lambda: self._recorder.is_committed,
+            on_audio=self._on_audio,
         )
 
 

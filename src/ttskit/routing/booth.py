@@ -8,6 +8,7 @@ from uuid import uuid4
 import anyio
 
 from ttskit.request import Delivery, SpeechOptions
+from ttskit.resilience.hedge import Hedging
 from ttskit.resilience.now import now
 from ttskit.routing.guard import Tell
 from ttskit.routing.live import Paces
@@ -20,6 +21,8 @@ class Policy:
 
     ask_others_when_rejected: bool = False
     """Text that one provider refuses for its content may go to the next."""
+    hedging: Hedging | None = None
+    """Asks a second provider where the first one is slow; None: never."""
 
 
 class Booth:

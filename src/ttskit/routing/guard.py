@@ -9,8 +9,8 @@ from functools import partial
 from random import Random
 from typing import TypeVar
 
-from ttskit.errors import AuthenticationError, TTSError
-from ttskit.resilience.breaker import Breaker, BreakerChange
+from ttskit.errors import AuthenticationError, CircuitOpenError, TTSError
+from ttskit.resilience.breaker import Breaker, BreakerChange, BreakerState
 from ttskit.resilience.budget import RetryBudget
 from ttskit.resilience.bulkhead import Bulkhead
 from ttskit.resilience.now import now
@@ -23,6 +23,7 @@ from ttskit.resilience.settings import (
     RetrySettings,
     TimeoutSettings,
 )
+from ttskit.routing.probe import Prober
 from ttskit.telemetry.events import AttemptEvent, BreakerEvent, Event, RetryEvent
 
 TENANT_TAG = "tenant"
@@ -59,6 +60,8 @@ class Ask:
     """Another provider could speak instead."""
     is_committed: Callable[[], bool] | None = None
     """Tells whether a part was delivered already, so that the call cannot be made again."""
+    on_audio: Callable[[], None] | None = None
+    """Called when the first audio of an attempt comes."""
 
 
 @dataclass(slots=True)
@@ -68,6 +71,8 @@ class Signs:
     began: float
     alive: Callable[[], None]
     """To be called with every chunk: the breaker gives up a probe that shows no life."""
+    on_audio: Callable[[], None] | None = None
+    """To be called with the first chunk."""
     first_audio_s: float | None = None
     """Seconds from the call to its first audio."""
 
@@ -84,6 +89,8 @@ class Guard:
         concurrency: Calls in flight at a time, where the settings leave it open.
         tell: Hears of attempts, retries and changes of state.
         random: Draws waits; this guard's own.
+        check: Asks the provider, at next to no cost, whether it would speak; None: it cannot be
+            asked, and after a failure requests find out.
     """
 
     def __init__(
@@ -94,6 +101,7 @@ class Guard:
         concurrency: int,
         tell: Tell,
         random: Random,
+        check: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         limit = settings.limits.concurrency or concurrency
         queue = settings.limits.queue
@@ -102,7 +110,9 @@ class Guard:
         self._settings = settings
         self._tell = tell
         self._random = random
+        self._check = check
         self._breakers: dict[str | None, Breaker] = {}
+        self._probers: dict[str | None, Prober] = {}
         self._budget = RetryBudget(settings.budget, clock=clock)
         self._bulkhead = Bulkhead(limit, 4 * limit if queue is None else queue, clock=clock)
         self._rate = RateLimit(
@@ -131,6 +141,32 @@ class Guard:
                 on_change=partial(self._tell_change, model),
             )
         return self._breakers[model]
+
+    @property
+    def budget(self) -> RetryBudget:
+        """Of calls beyond one a request."""
+        return self._budget
+
+    def is_open_for_calls(self, model: str | None) -> bool:
+        """Whether a call would be let through now, as far as health goes."""
+        if self._refusal is not None:
+            return False
+        breaker = self._breakers.get(model)
+        return breaker is None or breaker.snapshot().state is BreakerState.CLOSED
+
+    def force(self, state: BreakerState) -> None:
+        """Keep every breaker open or closed until ``reset``, whatever comes of calls."""
+        self.breaker(None)
+        for breaker in self._breakers.values():
+            if state is BreakerState.OPEN:
+                breaker.force_open()
+            else:
+                breaker.force_closed()
+
+    def close(self) -> None:
+        """End what goes on in the background."""
+        for prober in self._probers.values():
+            prober.close()
 
     def reset(self) -> None:
         """Forget every failure, a refused key too."""
@@ -165,8 +201,11 @@ class Guard:
 
     async def _admitted(self, work: Work[T], ask: Ask) -> T:
         """Do the work if the breaker lets it; it counts once, however often it was tried."""
-        with self.breaker(ask.model).admit(deadline=ask.deadline) as permit:
-            signs = Signs(now(), permit.progress)
+        breaker = self.breaker(ask.model)
+        if ask.has_alternative and breaker.state is BreakerState.OPEN:
+            self._refuse(breaker, ask.model)
+        with breaker.admit(deadline=ask.deadline) as permit:
+            signs = Signs(now(), permit.progress, ask.on_audio)
             try:
                 made = await with_retries(
                     lambda number: self._once(work, ask, signs, number),
@@ -187,6 +226,36 @@ class Guard:
                 raise
             permit.succeed(first_audio_s=signs.first_audio_s)
             return made
+
+    def _refuse(self, breaker: Breaker, model: str | None) -> None:
+        """Refuse a call that another provider can take, and find out in the background.
+
+        Raises:
+            CircuitOpenError: Unless nobody can be asked but by a call.
+        """
+        prober = self._prober(model)
+        if prober is None:
+            return
+        state = breaker.snapshot()
+        if state.next_probe_in == 0:
+            prober.start()
+        if state.state is BreakerState.OPEN:
+            wait = state.next_probe_in
+            raise CircuitOpenError(
+                "failed of late, not asked", provider=self._provider, retry_after=wait
+            )
+
+    def _prober(self, model: str | None) -> Prober | None:
+        if self._check is None:
+            return None
+        if model not in self._probers:
+            self._probers[model] = Prober(
+                self.breaker(model),
+                self._check,
+                deadline_s=self._settings.breaker.probe_deadline_s,
+                tell=partial(self._tell_probe, model),
+            )
+        return self._probers[model]
 
     async def _once(self, work: Work[T], ask: Ask, signs: Signs, number: int) -> T:
         signs.began, signs.first_audio_s = now(), None
@@ -241,7 +310,28 @@ class Guard:
             )
         )
 
+    def _tell_probe(
+        self,
+        model: str | None,
+        outcome: str,
+        duration: float,
+        counts: bool,  # noqa: FBT001 - a callback
+    ) -> None:
+        self._tell(
+            AttemptEvent(
+                provider=self._provider,
+                model=model,
+                outcome=outcome,
+                counts=counts,
+                duration=duration,
+            )
+        )
+
     def _tell_change(self, model: str | None, change: BreakerChange) -> None:
+        if change.after is BreakerState.OPEN and change.wait_s is not None:
+            prober = self._prober(model)
+            if prober is not None:
+                prober.schedule(change.wait_s)
         self._tell(
             BreakerEvent(
                 provider=self._provider,

@@ -77,6 +77,7 @@ class Provider:
             concurrency=CLOUD_CONCURRENCY if self._is_cloud else LOCAL_CONCURRENCY,
             tell=tell,
             random=Random(),  # noqa: S311 - jitter is no secret
+            check=self._check,
         )
         self._resources = resources
         self._opening = anyio.Lock()
@@ -161,7 +162,7 @@ class Provider:
         with anyio.CancelScope(deadline=first_by) as scope:
             async with self.adapter.synthesize(utterance) as source:
                 watched = Watched(
-                    source.chunks, scope, stall_s=self._timeouts.stall_s, alive=signs.alive
+                    source.chunks, scope, stall_s=self._timeouts.stall_s, alive=_alive(signs)
                 )
                 source.chunks = watched
                 try:
@@ -175,15 +176,33 @@ class Provider:
         )
         raise ProviderTimeoutError(f"{what} within {seconds:g} s", provider=self.name)
 
+    async def _check(self) -> None:
+        await self.open()
+        await self.adapter.check()
+
     async def close(self) -> None:
         """Close the adapter if it was opened; takes at most ``CLOSE_TIMEOUT_S`` seconds."""
         if self._is_closed:
             return
         self._is_closed = True
+        self.guard.close()
         was_open, self.is_open = self.is_open, False
         if was_open:
             with anyio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
                 await self.adapter.close()
+
+
+def _alive(signs: Signs) -> Callable[[], None]:
+    """Return what is to be called with every chunk."""
+    on_audio = signs.on_audio
+    if on_audio is None:
+        return signs.alive
+
+    def alive() -> None:
+        signs.alive()
+        on_audio()
+
+    return alive
 
 
 def _at_home(settings: GuardSettings) -> GuardSettings:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from ttskit.audio import Attempt as AttemptRecord
 from ttskit.audio import Provenance
@@ -17,9 +18,10 @@ from ttskit.errors import (
 from ttskit.resilience.now import now
 from ttskit.routing.attempt import Attempt
 from ttskit.routing.booth import Booth
+from ttskit.routing.hedge import Contest
 from ttskit.routing.provider import Provider
 from ttskit.routing.take import Emit, Take
-from ttskit.telemetry.events import FailoverEvent
+from ttskit.telemetry.events import FailoverEvent, HedgeEvent
 from ttskit.text.plan import Passage
 
 SHORTEST_CUT = 40
@@ -58,6 +60,9 @@ class _Telling:
         return True
 
 
+_Failed = tuple[Provider, TTSError]
+
+
 class Speaker:
     """Plain failover, for one request.
 
@@ -93,12 +98,15 @@ class Speaker:
         telling = _Telling(passage, emit, deque(self._order))
         while telling.waiting and telling.passage is not None:
             provider = telling.waiting.popleft()
-            try:
-                await self._turn(provider, telling.passage, telling)
-            except TTSError as error:
-                self._take_over(provider, error, telling)
+            rival = self._rival(telling)
+            if rival is not None:
+                failures = await self._contest(provider, rival, telling)
             else:
+                failures = await self._alone(provider, telling)
+            if not failures:
                 return
+            for failed, error in failures:
+                self._take_over(failed, error, telling)
         if telling.passage is not None and not await self._said_in_pieces(telling):
             raise self._all_failed(telling.errors)
 
@@ -122,6 +130,63 @@ class Speaker:
         if self._options.provider is None and not self._is_settled:
             self._order = await casts.owners_first(voice, self._order)
         self._is_settled = True
+
+    async def _alone(self, provider: Provider, telling: _Telling) -> list[_Failed]:
+        """Have one provider say what is left; return its failure, if it failed."""
+        if telling.passage is None:
+            return []
+        try:
+            await self._turn(provider, telling.passage, telling)
+        except TTSError as error:
+            return [(provider, error)]
+        return []
+
+    def _rival(self, telling: _Telling) -> Provider | None:
+        """Return who may be asked besides, where hedging is on and somebody waits for audio.
+
+        That is the case with the first utterance; the others are made ahead of the listener.
+        """
+        is_first = telling.passage is not None and telling.passage.index == 0
+        if self._booth.policy.hedging is None or not is_first or telling.errors:
+            return None
+        able = (one for one in telling.waiting if one.guard.is_open_for_calls(self._options.model))
+        return next(able, None)
+
+    async def _contest(
+        self, provider: Provider, rival: Provider, telling: _Telling
+    ) -> list[_Failed]:
+        """Have the passage said by whoever of the two is heard first."""
+        hedging, passage = self._booth.policy.hedging, telling.passage
+        if hedging is None or passage is None:
+            return await self._alone(provider, telling)
+        hedging.deposit()
+        wait_s = hedging.wait(provider.name)
+        if wait_s is None:
+            return await self._alone(provider, telling)
+
+        def may_ask() -> bool:
+            is_allowed = hedging.allow(rival.guard.budget)
+            if is_allowed:
+                self._tell_hedge(provider, rival, passage, "started", wait_s)
+            return is_allowed
+
+        contest = Contest(partial(self._turn, passage=passage, telling=telling), telling.put)
+        result = await contest.run(provider, rival, wait_s=wait_s, may_ask=may_ask)
+        for slow, after_s in result.slow:
+            hedging.observe(slow.name, after_s)
+        if result.is_hedged:
+            outcome = "won" if result.heard is rival else "lost"
+            self._tell_hedge(provider, rival, passage, outcome, wait_s)
+        if result.speaker is rival:
+            # So that the voice stays.
+            self._order.remove(rival)
+            self._order.insert(0, rival)
+        failed = {one.name for one, _ in result.failures}
+        if result.is_hedged and rival.name in failed:
+            telling.waiting.remove(rival)
+        if result.speaker is None and result.heard is rival:
+            telling.waiting.append(provider)
+        return [] if result.speaker else result.failures
 
     def _take_over(self, provider: Provider, error: TTSError, telling: _Telling) -> None:
         """Have the next provider go on where this one failed.
@@ -176,6 +241,8 @@ class Speaker:
         passage: Passage,
         telling: _Telling,
         *,
+        emit: Emit | None = None,
+        on_audio: Callable[[], None] | None = None,
         max_characters: int | None = None,
     ) -> None:
         """Have one provider say the passage, and enter it in the record."""
@@ -184,8 +251,9 @@ class Speaker:
             provider,
             self._booth,
             passage,
-            emit=telling.put if self._booth.is_live else telling.emit,
+            emit=emit or telling.put,
             has_alternative=bool(telling.waiting),
+            on_audio=on_audio,
             max_characters=max_characters,
         )
         try:
@@ -228,6 +296,22 @@ class Speaker:
                 to=following.name,
                 utterance=passage.index,
                 outcome=error.code,
+                request_id=self._booth.request_id,
+                tags=self._options.tags,
+            )
+        )
+
+    def _tell_hedge(
+        self, slow: Provider, to: Provider, passage: Passage, outcome: str, wait_s: float
+    ) -> None:
+        self._booth.tell(
+            HedgeEvent(
+                provider=slow.name,
+                model=self._options.model,
+                to=to.name,
+                utterance=passage.index,
+                outcome=outcome,
+                wait=wait_s,
                 request_id=self._booth.request_id,
                 tags=self._options.tags,
             )

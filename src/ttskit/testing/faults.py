@@ -69,6 +69,7 @@ class Faults:
         self._slowness = Behaviour()
         self._rejected: re.Pattern[str] | None = None
         self._key_is_good = True
+        self._outage: ErrorFactory | None = None
         self._random: Callable[[], Behaviour] | None = None
         self._limit: _RateLimit | None = None
 
@@ -131,6 +132,11 @@ class Faults:
         self._key_is_good = False
         return self
 
+    def outage(self, error: ErrorFactory = ProviderUnavailableError) -> Self:
+        """Refuse every call and check with ``error``, until ``heal``."""
+        self._outage = error
+        return self
+
     def reject_content(self, *, matching: str) -> Self:
         """Refuse texts in which the regular expression ``matching`` is found."""
         self._rejected = re.compile(matching)
@@ -167,6 +173,8 @@ class Faults:
 
     def refusal(self) -> TTSError | None:
         """Return why even a check of the provider fails; None where it does not."""
+        if self._outage is not None:
+            return self._outage("down as the test asked")
         return None if self._key_is_good else AuthenticationError("the key was revoked")
 
     def _refused_content(self, text: str) -> TTSError | None:
