@@ -8,9 +8,27 @@ import os
 import hypothesis
 import pytest
 
+from tests import effort
+
 # A loaded machine makes slow examples, not wrong ones.
-hypothesis.settings.register_profile("ttskit", deadline=None, print_blob=True)
-hypothesis.settings.load_profile("ttskit")
+hypothesis.settings.register_profile(effort.CI, deadline=None, print_blob=True)
+hypothesis.settings.register_profile(
+    effort.NIGHTLY,
+    deadline=None,
+    print_blob=True,
+    max_examples=20_000,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.register_profile(
+    effort.MUTANTS,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=effort.examples(ci=100, nightly=100),
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+hypothesis.settings.load_profile(effort.profile())
 
 ENGINE_MODULES = {
     "hibari": ("hibari",),
