@@ -81,6 +81,7 @@ class Provider:
         allowed_s: float | None = None,
         seed: int = 1,
         has_alternative: bool = False,
+        is_committed: Callable[[], bool] | None = None,
     ) -> str:
         return await with_retries(
             self.call,
@@ -91,6 +92,7 @@ class Provider:
             random=random.Random(seed),
             on_retry=lambda *told: self.told.append(told),
             has_alternative=has_alternative,
+            is_committed=is_committed,
         )
 
 
@@ -235,6 +237,36 @@ def test_where_another_can_speak_nobody_waits_for_the_overloaded(
 def test_a_passing_fault_is_tried_again_even_where_another_can_speak(backend: str) -> None:
     provider = Provider([TRANSIENT])
     assert virtual_time(partial(provider.ask, has_alternative=True), backend=backend) == "speech"
+
+
+@pytest.mark.parametrize("heard_in", [1, 2, 3])
+def test_what_was_heard_in_part_is_not_said_again(heard_in: int, backend: str) -> None:
+    errors: list[TTSError] = [NetworkError(f"reset {number}") for number in range(3)]
+    provider = Provider(errors)
+    ask = partial(provider.ask, is_committed=lambda: len(provider.times) == heard_in)
+    with pytest.raises(NetworkError) as caught:
+        virtual_time(ask, backend=backend)
+    assert caught.value is errors[heard_in - 1]
+    assert provider.numbers == list(range(1, heard_in + 1))
+
+
+def test_what_was_heard_in_part_costs_the_budget_nothing() -> None:
+    async def main() -> None:
+        budget = RetryBudget(PLENTY, clock=anyio.current_time)
+        before = budget.balance
+        with pytest.raises(NetworkError):
+            await with_retries(
+                Provider([TRANSIENT]).call,
+                DEFAULTS,
+                budget=budget,
+                deadline=None,
+                clock=anyio.current_time,
+                random=random.Random(1),
+                is_committed=lambda: True,
+            )
+        assert budget.balance == before
+
+    virtual_time(main)
 
 
 def distance_from_uniform(draws: list[float], top: float) -> float:

@@ -119,7 +119,8 @@ class Permit:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.cancel()
+        if not self.is_settled:  # what is settled stays so, and asking costs no lock
+            self.cancel()
 
 
 class _Listener:
@@ -325,10 +326,10 @@ class Breaker:
             return
         is_failure = outcome is _Outcome.FAILURE
         self._consecutive = self._consecutive + 1 if is_failure else 0
-        self._window.add(now, is_failure=is_failure, is_slow=outcome is _Outcome.SLOW)
+        counts = self._window.add(now, is_failure=is_failure, is_slow=outcome is _Outcome.SLOW)
         if self._state is BreakerState.HALF_OPEN:
             self._judge_probe(now, is_good=outcome is _Outcome.SUCCESS)
-        elif not self._is_forced and (reason := self._reason_to_open(self._window.counts(now))):
+        elif not self._is_forced and (reason := self._reason_to_open(counts)):
             self._open(reason, now)
 
     def _judge_probe(self, now: float, *, is_good: bool) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 import anyio
+from typing_extensions import override
 
 from ttskit.errors import DeadlineExceededError, InvalidParameterError, QueueFullError
 
@@ -31,6 +32,25 @@ class _Waiter:
     def tell(self, lot: _Lot) -> None:
         self.lot = lot
         self.event.set()
+
+
+class _Slot(AbstractAsyncContextManager[None]):
+    """A slot while it is open; a generator in its place would cost more than all the rest."""
+
+    __slots__ = ("_began", "_bulkhead", "_deadline", "_tenant")
+
+    def __init__(self, bulkhead: Bulkhead, tenant: str, deadline: float) -> None:
+        self._bulkhead = bulkhead
+        self._tenant = tenant
+        self._deadline = deadline
+
+    @override
+    async def __aenter__(self) -> None:
+        self._began = await self._bulkhead.acquire(self._tenant, self._deadline)
+
+    @override
+    async def __aexit__(self, *_: object) -> None:
+        self._bulkhead.release(self._began)
 
 
 class Bulkhead:
@@ -82,9 +102,10 @@ class Bulkhead:
         self._limit = limit
         self._admit()
 
-    @asynccontextmanager
-    async def slot(self, *, tenant: str = "", deadline: float | None = None) -> AsyncIterator[None]:
-        """Hold a slot, after waiting for it.
+    def slot(
+        self, *, tenant: str = "", deadline: float | None = None
+    ) -> AbstractAsyncContextManager[None]:
+        """Return what holds a slot while it is open, after waiting for it.
 
         Args:
             tenant: On whose behalf; each gets the same share.
@@ -95,16 +116,20 @@ class Bulkhead:
                 ``retry_after`` is the expected wait in seconds, where it is known.
             DeadlineExceededError: The deadline passed in the queue all the same.
         """
+        return _Slot(self, tenant, math.inf if deadline is None else deadline)
+
+    async def acquire(self, tenant: str, deadline: float) -> float:
+        """Wait for a slot as ``slot`` does, and return when it was had, for ``release``."""
         if self._running < self._limit:
             self._running += 1
         else:
-            await self._wait(tenant, math.inf if deadline is None else deadline)
-        began = self._clock()
-        try:
-            yield
-        finally:
-            self._note(self._clock() - began)
-            self._release()
+            await self._wait(tenant, deadline)
+        return self._clock()
+
+    def release(self, began: float) -> None:
+        """Give back a slot that was had then."""
+        self._note(self._clock() - began)
+        self._release()
 
     def expected_wait(self, tenant: str = "") -> float:
         """Return the seconds a call of the tenant would wait now; 0 as long as none has ended."""

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar, cast
 
 import anyio
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
+from typing_extensions import TypeIs
 
 from ttskit.errors import ProviderUnavailableError, TTSError
 from ttskit.resilience.budget import RetryBudget
@@ -43,8 +44,8 @@ class _Retries(Generic[T]):
     has_alternative: bool
     is_committed: Callable[[], bool] | None
 
-    async def outcome(self) -> T | _Failure:
-        """Return what the last attempt came to."""
+    async def outcome(self, first: _Failure) -> T | _Failure:
+        """Return what the last attempt came to, after the first one failed."""
         retrying = AsyncRetrying(
             sleep=anyio.sleep,
             retry=retry_if_result(_may_retry),
@@ -58,10 +59,7 @@ class _Retries(Generic[T]):
         async def attempt() -> T | _Failure:
             nonlocal number
             number += 1
-            try:
-                return await self.call(number)
-            except TTSError as error:
-                return _Failure(error)
+            return first if number == 1 else await _tried(self.call, number)
 
         return cast("T | _Failure", await retrying(attempt))
 
@@ -128,11 +126,13 @@ async def with_retries(  # noqa: PLR0913 - keyword-only, and all of them differ 
     Raises:
         TTSError: What the last attempt failed with.
     """
-    until = math.inf if deadline is None else deadline
-    retries = _Retries(
-        call, settings, budget, until, clock, random, on_retry, has_alternative, is_committed
-    )
-    outcome = await retries.outcome()
+    outcome = await _tried(call, 1)
+    if _may_retry(outcome):  # most calls succeed at once, and tenacity costs more than all the rest
+        until = math.inf if deadline is None else deadline
+        retries = _Retries(
+            call, settings, budget, until, clock, random, on_retry, has_alternative, is_committed
+        )
+        outcome = await retries.outcome(outcome)
     if not isinstance(outcome, _Failure):
         return outcome
     try:
@@ -169,7 +169,14 @@ def _is_throttled(error: TTSError) -> bool:
     return error.category == "load" or isinstance(error, ProviderUnavailableError)
 
 
-def _may_retry(outcome: object) -> bool:
+async def _tried(call: Callable[[int], Awaitable[T]], number: int) -> T | _Failure:
+    try:
+        return await call(number)
+    except TTSError as error:
+        return _Failure(error)
+
+
+def _may_retry(outcome: object) -> TypeIs[_Failure]:
     return isinstance(outcome, _Failure) and outcome.error.retryable
 
 

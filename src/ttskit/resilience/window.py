@@ -24,12 +24,6 @@ class Counts:
         """The share of calls that were slow, 0 to 1; 0 where there was none."""
         return self.slow / self.calls if self.calls else 0.0
 
-    def add(self, other: Counts) -> None:
-        """Count the other's calls, too."""
-        self.calls += other.calls
-        self.failures += other.failures
-        self.slow += other.slow
-
     def remove(self, other: Counts) -> None:
         """Count the other's calls no longer."""
         self.calls -= other.calls
@@ -54,14 +48,20 @@ class Window:
         self._kept: deque[tuple[int, Counts]] = deque()
         self._total = Counts()
 
-    def add(self, now: float, *, is_failure: bool = False, is_slow: bool = False) -> None:
-        """Count one call that ended at ``now``, in seconds that never go back."""
+    def add(self, now: float, *, is_failure: bool = False, is_slow: bool = False) -> Counts:
+        """Count one call that ended at ``now``, in seconds that never go back.
+
+        Returns:
+            What the window holds; it changes with the window.
+        """
         index = self._expire(now)
         if not self._kept or self._kept[-1][0] != index:
             self._kept.append((index, Counts()))
-        call = Counts(1, int(is_failure), int(is_slow))
-        self._kept[-1][1].add(call)
-        self._total.add(call)
+        for counts in (self._kept[-1][1], self._total):
+            counts.calls += 1
+            counts.failures += is_failure
+            counts.slow += is_slow
+        return self._total
 
     def counts(self, now: float) -> Counts:
         """Return a copy of what the window holds at ``now``."""
