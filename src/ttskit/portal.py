@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TypeVar
 
 import anyio
@@ -41,10 +40,6 @@ class Portal:
             return future.result()
         finally:
             future.cancel()
-
-    def wrap(self, context: AbstractAsyncContextManager[T]) -> AbstractContextManager[T]:
-        """Return a blocking context manager over an async one."""
-        return self.portal().wrap_async_context_manager(context)
 
     def portal(self) -> BlockingPortal:
         """Return the running portal, started when need be."""

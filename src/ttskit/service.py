@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -21,6 +21,7 @@ from ttskit.voices import Catalogue, Voice
 
 if TYPE_CHECKING:
     from ttskit.portal import Portal
+    from ttskit.resources.streams import StreamRegistry
     from ttskit.routing.provider import Place
     from ttskit.routing.script import Text
     from ttskit.routing.studio import Studio
@@ -70,6 +71,7 @@ class AsyncTTSService:
         self._making = threading.Lock()
         self._seats = self._seats_of(providers)
         self._studio: Studio | None = None
+        self._streams: StreamRegistry | None = None
         self._is_closed = False
 
     @classmethod
@@ -104,7 +106,9 @@ class AsyncTTSService:
     def stream(
         self, text: Text | None = None, *, ssml: str | None = None, **options: object
     ) -> SpeechStream:
-        """Return a stream to enter: chunks in order, the first as soon as a clause is spoken.
+        """Return a stream: chunks in order, the first as soon as a clause is spoken.
+
+        It begins as it is entered or first read. Enter it where it may be left early.
 
         Args:
             text: A text, or an iterator or async iterator of its pieces (a model's tokens).
@@ -118,7 +122,11 @@ class AsyncTTSService:
 
         studio = self._open_studio()
         made = studio.produce(text, ssml, _stream_options(text, ssml, options))
-        return SpeechStream(made, on_close=lambda: studio.forget(made.performance))
+        return SpeechStream(
+            made,
+            self._open_streams(),
+            on_close=lambda: studio.forget(made.performance),
+        )
 
     async def voices(
         self,
@@ -163,7 +171,8 @@ class AsyncTTSService:
 
     def stats(self) -> Stats:
         """Return what the service did since it began."""
-        return self._desk().book.stats()
+        stats = self._desk().book.stats()
+        return stats if self._streams is None else replace(stats, streams=self._streams.stats())
 
     def reset(self, provider: str | None = None) -> None:
         """Forget every failure of a provider, or of all: breakers close, a refused key is tried.
@@ -188,8 +197,12 @@ class AsyncTTSService:
     async def shutdown(self) -> None:
         """End every stream and give everything back, within 5 s; safe to call again."""
         self._is_closed = True
-        if self._studio is not None:
-            await self._studio.close()
+        try:
+            if self._streams is not None:
+                await self._streams.aclose()
+        finally:
+            if self._studio is not None:
+                await self._studio.close()
         if self._desk_made is not None:
             self._desk_made.events.close(0.0)
 
@@ -214,6 +227,13 @@ class AsyncTTSService:
         if self._studio is None:
             self._studio = _studio(self.settings, self._seats, self._desk())
         return self._studio
+
+    def _open_streams(self) -> StreamRegistry:
+        from ttskit.resources.streams import StreamRegistry  # anyio loads on first use
+
+        if self._streams is None:
+            self._streams = StreamRegistry(idle_s=self.settings.resources.stream_idle)
+        return self._streams
 
     def _seats_of(self, providers: Providers | None) -> list[_Seat]:
         if providers is None:

@@ -161,6 +161,10 @@ class ResourceSettings(Section):
         description="A model unused for so long goes.",
         json_schema_extra=_NOT_USED_YET,
     )
+    stream_idle: Seconds | None = Field(
+        default=600.0,
+        description="A stream whose chunks nobody takes for so long is ended. None: never.",
+    )
     threads: PositiveInt | None = Field(
         default=None,
         description="Utterances that one local engine makes at a time. None: one for each core.",

@@ -112,6 +112,22 @@ class ProviderStats:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamStats:
+    """What the streams of a service are doing, and how they ended."""
+
+    open: int = 0
+    opened: int = 0
+    """Since the service began."""
+    ended: Mapping[str, int] = field(default_factory=dict)
+    """How many by the way they ended: ``exhausted``, ``failed``, ``closed`` early by the reader,
+    ``dropped`` without being closed, ``idle``, ``shutdown``."""
+    buffered: float = 0.0
+    """Seconds of audio, of all open streams, that are ready and not taken."""
+    longest_wait: float = 0.0
+    """Seconds that audio has been ready in the stream that was read least recently."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """What a service did since it began."""
 
@@ -123,6 +139,7 @@ class Stats:
     total: ProviderStats = field(default_factory=ProviderStats)
     """Of all providers together."""
     providers: Mapping[str, ProviderStats] = field(default_factory=dict)
+    streams: StreamStats = field(default_factory=StreamStats)
 
 
 class HealthBook:
