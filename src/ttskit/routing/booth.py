@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from uuid import uuid4
 
 import anyio
 
@@ -55,7 +55,7 @@ class Booth:
         self.paces = Paces()
         self.is_live = options.delivery is Delivery.LIVE
         self.line = anyio.Semaphore(calls, fast_acquire=True)
-        self.request_id = uuid4().hex
+        self.request_id = os.urandom(16).hex()
         """Ours, for the logs on both sides."""
         self.lane = self.request_id if in_turn else None
         self.deadline: float | None = None

@@ -88,8 +88,7 @@ def whole(text: str | None, ssml: str | None, layout: Layout) -> list[Passage]:
         )
     text = text or ""
     check_text(text, max_characters=layout.max_characters)
-    planner = _planner(layout)
-    return planner.feed(text) + planner.finish()
+    return _planner(layout).finish(text)
 
 
 def is_quick(source: str) -> bool:

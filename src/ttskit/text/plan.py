@@ -48,9 +48,9 @@ class TextPlanner:
         """Take the next piece of text; return the passages that are certain now."""
         return list(self._passages(self._segmenter.feed(piece)))
 
-    def finish(self) -> list[Passage]:
-        """Return the passages left when no more text comes."""
-        return list(self._passages(self._segmenter.finish()))
+    def finish(self, piece: str = "") -> list[Passage]:
+        """Return the passages left when no more text comes but this last piece."""
+        return list(self._passages(self._segmenter.finish(piece)))
 
     def _passages(self, segments: Iterable[Segment]) -> Iterator[Passage]:
         for tile in segments:

@@ -59,8 +59,9 @@ class Segmenter:
         self._text += piece
         return self._take(final=False)
 
-    def finish(self) -> list[Segment]:
-        """Return what is left, now that no more text comes."""
+    def finish(self, piece: str = "") -> list[Segment]:
+        """Return what is left, now that no more text comes but this last piece."""
+        self._text += piece
         return self._take(final=True)
 
     def _take(self, *, final: bool) -> list[Segment]:
@@ -121,7 +122,7 @@ def segment(
 ) -> list[Segment]:
     """Return a whole text's utterances; joined they are the text. See ``Segmenter``."""
     segmenter = Segmenter(language=language, fast_start=fast_start, max_characters=max_characters)
-    return segmenter.feed(text) + segmenter.finish()
+    return segmenter.finish(text)
 
 
 def cut(text: str, limit: int, *, measure: Callable[[str], int] = len) -> list[tuple[int, int]]:
