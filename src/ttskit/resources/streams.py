@@ -87,6 +87,7 @@ class Buffer(Generic[ItemT]):
         self._most = size
         self._items: deque[tuple[ItemT, Weight]] = deque()
         self._ns = 0  # in whole nanoseconds, as a running sum of floats would drift
+        self._lent: list[Weight] = []
         self.size = 0
         """Bytes held."""
 
@@ -102,7 +103,12 @@ class Buffer(Generic[ItemT]):
         """Whether an item of this weight may be put in now."""
         is_small = self.size + weight.size <= self._most
         is_short = self._ns + _ns(weight.seconds) <= self._most_ns
-        return not self._items or (is_small and is_short)
+        return self.is_free or (is_small and is_short)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it holds nothing, and nothing that was taken counts any more."""
+        return not (self._items or self._lent)
 
     def append(self, item: ItemT, weight: Weight) -> None:
         """Put an item in."""
@@ -113,14 +119,30 @@ class Buffer(Generic[ItemT]):
     def popleft(self) -> ItemT:
         """Take the oldest item out; there must be one."""
         item, weight = self._items.popleft()
-        self.size -= weight.size
-        self._ns -= _ns(weight.seconds)
+        self._lighten(weight)
         return item
+
+    def lend(self) -> list[ItemT]:
+        """Take everything out, for a reader that has yet to get through it: it counts on."""
+        taken = list(self._items)
+        self._items.clear()
+        self._lent += [weight for _, weight in taken]
+        return [item for item, _ in taken]
+
+    def settle(self) -> None:
+        """What was lent counts no more."""
+        while self._lent:
+            self._lighten(self._lent.pop())
 
     def clear(self) -> None:
         """Forget everything."""
         self._items.clear()
+        self._lent.clear()
         self.size = self._ns = 0
+
+    def _lighten(self, weight: Weight) -> None:
+        self.size -= weight.size
+        self._ns -= _ns(weight.seconds)
 
 
 class StreamSession(Generic[ItemT]):
@@ -165,7 +187,7 @@ class StreamSession(Generic[ItemT]):
     @property
     def waiting_s(self) -> float:
         """Seconds that what is ready has waited for its reader."""
-        return self._home.now() - self._touched if self._buffer else 0.0
+        return self._home.now() - self._touched if not self._buffer.is_free else 0.0
 
     @property
     def buffered_s(self) -> float:
@@ -178,6 +200,8 @@ class StreamSession(Generic[ItemT]):
         Raises:
             BaseException: What the source failed with, after the last item before that.
         """
+        self._buffer.settle()
+        self._make_room()
         if self._buffer:
             await checkpoint()
         while not self._buffer:
@@ -189,8 +213,11 @@ class StreamSession(Generic[ItemT]):
         return self._pop()
 
     def ready(self) -> list[ItemT]:
-        """Return what is there to be taken without waiting."""
-        return [self._pop() for _ in range(len(self._buffer))]
+        """Return what is there to be taken; it counts as held until more is asked for."""
+        self._touched = self._home.now()
+        items = self._buffer.lend()
+        self._end_if_exhausted()
+        return items
 
     async def aclose(self) -> None:
         """End the source's work and wait for that, ``CLOSE_TIMEOUT_S`` at most."""
@@ -239,12 +266,15 @@ class StreamSession(Generic[ItemT]):
 
     def _pop(self) -> ItemT:
         self._touched = self._home.now()
+        item = self._buffer.popleft()
+        self._make_room()
+        self._end_if_exhausted()
+        return item
+
+    def _make_room(self) -> None:
         if self._room is not None:
             self._room.set()
             self._room = None
-        item = self._buffer.popleft()
-        self._end_if_exhausted()
-        return item
 
     def _end_if_exhausted(self) -> None:
         if not self._is_running and not self._buffer and self._failure is None:
@@ -319,7 +349,7 @@ class StreamSession(Generic[ItemT]):
     def _check_idle(self) -> None:
         """Give up what has waited for too long; else look again when that may be."""
         now = self._home.now()
-        waits = bool(self._buffer)
+        waits = not self._buffer.is_free
         if self._outcome is not None or self._idle_s is None:
             return
         if waits and now >= self._touched + self._idle_s:
