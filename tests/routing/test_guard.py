@@ -169,7 +169,7 @@ def test_a_listener_who_pauses_is_no_stall(on_virtual_time: Run) -> None:
     async def main() -> None:
         async with AsyncTTSService(providers=[adapter]) as tts, tts.stream(TEXT * 20) as speech:
             heard = [await anext(speech)]
-            await anyio.sleep(3_600)
+            await anyio.sleep(540)
             heard += [chunk async for chunk in speech]
         assert transcribe(heard).replace(" ", "") == (TEXT * 20).replace(" ", "")
 
