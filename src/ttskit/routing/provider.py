@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TypeVar
@@ -161,8 +161,9 @@ class Provider:
         first_by = signs.began + self._timeouts.first_audio_s
         with anyio.CancelScope(deadline=first_by) as scope:
             async with self.adapter.synthesize(utterance) as source:
+                chunks = source.chunks
                 watched = Watched(
-                    source.chunks, scope, stall_s=self._timeouts.stall_s, alive=_alive(signs)
+                    chunks, scope, stall_s=self._timeouts.stall_s, alive=_alive(signs)
                 )
                 source.chunks = watched
                 try:
@@ -170,6 +171,9 @@ class Provider:
                 finally:
                     if watched.first_at is not None:
                         signs.first_audio_s = watched.first_at - signs.began
+                    if isinstance(chunks, AsyncGenerator):
+                        # Left early it would be ended some time later, and in another task.
+                        await chunks.aclose()
         what = "no audio came" if signs.first_audio_s is None else "no further audio came"
         seconds = (
             self._timeouts.first_audio_s if signs.first_audio_s is None else self._timeouts.stall_s

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Self
 
@@ -20,6 +21,9 @@ CLOSE_TIMEOUT_S = 5.0
 """How long leaving waits for each thread."""
 
 
+Body = bytes | Callable[[Received], bytes]
+
+
 class FaultyServer:
     """A server for tests of HTTP clients; a context manager that serves from its own threads.
 
@@ -29,13 +33,14 @@ class FaultyServer:
     which they were added. Waiting happens in real time and ends with the server.
 
     Args:
-        body: What a good answer is.
+        body: What a good answer is; a function returns it for each request, in a thread of the
+            server.
         content_type: Of it.
         faults_on: Only requests whose target begins with this are concerned by faults.
     """
 
     def __init__(
-        self, body: bytes = b"", *, content_type: str = "audio/wav", faults_on: str = ""
+        self, body: Body = b"", *, content_type: str = "audio/wav", faults_on: str = ""
     ) -> None:
         self.requests: list[Received] = []
         """Every request, in the order of arrival."""
@@ -43,7 +48,7 @@ class FaultyServer:
         """How many were accepted so far."""
         self.most_in_flight = 0
         """Requests being answered at the same time, at most."""
-        self._good = {"": Reply(body=body, content_type=content_type)}
+        self._good: dict[str, tuple[Body, str]] = {"": (body, content_type)}
         self._faults_on = faults_on
         self._script: deque[tuple[Reply, int | None]] = deque()
         self._lock = threading.Lock()
@@ -65,9 +70,9 @@ class FaultyServer:
         with self._lock:
             return len(self._open)
 
-    def serve(self, target: str, body: bytes, *, content_type: str) -> Self:
+    def serve(self, target: str, body: Body, *, content_type: str) -> Self:
         """Answer requests whose target begins with ``target`` by ``body``; the longest one wins."""
-        self._good[target] = Reply(body=body, content_type=content_type)
+        self._good[target] = (body, content_type)
         return self
 
     def reply(self, reply: Reply, *, times: int | None = None) -> Self:
@@ -216,7 +221,7 @@ class FaultyServer:
     def _answer(self, connection: Connection, received: Received) -> bool:
         """Answer one request; return whether another one may come on this connection."""
         with self._lock:
-            reply = self._next_reply(received.target)
+            reply = self._next_reply(received)
             self.requests.append(received)
             self._in_flight += 1
             self.most_in_flight = max(self.most_in_flight, self._in_flight)
@@ -230,17 +235,25 @@ class FaultyServer:
             with self._lock:
                 self._in_flight -= 1
 
-    def _next_reply(self, target: str) -> Reply:
-        good = self._good[max((p for p in self._good if target.startswith(p)), key=len)]
+    def _next_reply(self, received: Received) -> Reply:
+        target = received.target
+        body, content_type = self._good[
+            max((path for path in self._good if target.startswith(path)), key=len)
+        ]
+        fault = self._next_fault(target)
+        if fault.body is None:
+            fault = replace(fault, body=body if isinstance(body, bytes) else body(received))
+        return replace(fault, content_type=fault.content_type or content_type)
+
+    def _next_fault(self, target: str) -> Reply:
         if not self._script or not target.startswith(self._faults_on):
-            return good
+            return Reply()
         fault, left = self._script[0]
         if left == 1:
             self._script.popleft()
         elif left is not None:
             self._script[0] = (fault, left - 1)
-        body = good.body if fault.body is None else fault.body
-        return replace(fault, body=body, content_type=fault.content_type or good.content_type)
+        return fault
 
 
 def _bound(port: int) -> socket.socket:
