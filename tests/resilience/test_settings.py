@@ -6,15 +6,24 @@ import pytest
 from ttskit.resilience.settings import (
     BreakerSettings,
     BudgetSettings,
+    HedgeSettings,
     LimitSettings,
     RetrySettings,
     TimeoutSettings,
 )
 
-Sections = type[BreakerSettings | BudgetSettings | LimitSettings | RetrySettings | TimeoutSettings]
+Sections = type[
+    BreakerSettings
+    | BudgetSettings
+    | HedgeSettings
+    | LimitSettings
+    | RetrySettings
+    | TimeoutSettings
+]
 SECTIONS: list[Sections] = [
     BreakerSettings,
     BudgetSettings,
+    HedgeSettings,
     LimitSettings,
     RetrySettings,
     TimeoutSettings,
@@ -52,6 +61,18 @@ DEFAULTS: list[tuple[Sections, dict[str, object]]] = [
     ),
     (BudgetSettings, {"ratio": 0.1, "window_s": 10.0, "reserve_per_s": 1.0}),
     (
+        HedgeSettings,
+        {
+            "enabled": False,
+            "quantile": 0.95,
+            "ratio": 0.05,
+            "window_s": 10.0,
+            "minimum_calls": 20,
+            "calls_kept": 1_000,
+            "shortest_wait_s": 0.001,
+        },
+    ),
+    (
         TimeoutSettings,
         {"first_audio_s": 10.0, "stall_s": 10.0, "total_s": 60.0, "total_per_character_s": 0.01},
     ),
@@ -80,6 +101,9 @@ WRONG: list[tuple[Sections, dict[str, object]]] = [
     (RetrySettings, {"pushback_jitter": -0.1}),
     (BudgetSettings, {"ratio": 1.5}),
     (BudgetSettings, {"reserve_per_s": -1}),
+    (HedgeSettings, {"quantile": 0.4}),
+    (HedgeSettings, {"quantile": 1}),
+    (HedgeSettings, {"ratio": 0}),
     (TimeoutSettings, {"stall_s": 0}),
     (LimitSettings, {"concurrency": 0}),
     (LimitSettings, {"queue": -1}),

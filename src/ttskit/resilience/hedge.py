@@ -8,12 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ttskit.resilience.budget import RetryBudget
-from ttskit.resilience.settings import BudgetSettings, HedgeSettings
+from ttskit.resilience.settings import HedgeSettings
+from ttskit.resilience.window import Window
 
 _REFRESH_S = 3.0
 """Seconds for which a quantile is good. Source: Finagle's backup requests."""
 _UNUSUAL = 3.0
 """So many times the usual share of slow calls: it is not bad luck, everything is slow."""
+
+_BUCKETS = 10
+_ROUNDING = 1e-9
 
 _MARGIN = 1.05
 """Of the quantile: where all calls take the same time, half of them take a trifle more."""
@@ -48,14 +52,12 @@ class Hedging:
         self._settings = settings
         self._clock = clock
         self._times: dict[str, _Times] = {}
-        self._budget = RetryBudget(
-            BudgetSettings(ratio=settings.ratio, window_s=settings.window_s, reserve_per_s=0),
-            clock=clock,
-        )
+        self._requests = Window(settings.window_s, _BUCKETS)
+        self._hedged_at: deque[float] = deque()
 
     def deposit(self) -> None:
         """Count a request that might be hedged."""
-        self._budget.deposit()
+        self._requests.add(self._clock())
 
     def observe(self, key: str, first_audio_s: float) -> None:
         """Note how long a provider's first audio took, or how long nothing came before it lost.
@@ -93,12 +95,19 @@ class Hedging:
     def allow(self, extra: RetryBudget) -> bool:
         """Return whether a hedge may be made, which is then counted.
 
+        In no window are there more hedges than the share of its requests.
+
         Args:
-            extra: The second provider's budget of extra calls.
+            extra: The second provider's budget of extra calls; nothing is taken from it by a no.
         """
-        if self._budget.balance < 1 or not extra.withdraw():
+        now = self._clock()
+        while self._hedged_at and self._hedged_at[0] <= now - self._settings.window_s:
+            self._hedged_at.popleft()
+        most = self._settings.ratio * self._requests.counts(now).calls + _ROUNDING
+        if len(self._hedged_at) + 1 > most or not extra.withdraw():
             return False
-        return self._budget.withdraw()
+        self._hedged_at.append(now)
+        return True
 
     def _quantile(self, times: _Times) -> float:
         ranked = sorted(times.kept)
