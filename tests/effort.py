@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 CI, NIGHTLY, MUTANTS = "ttskit", "nightly", "mutants"
-_MOST_PER_MUTANT = 25
+_MOST_PER_MUTANT = 10
 
 
 def profile() -> str:

@@ -77,6 +77,24 @@ def test_characters_are_limited_as_well(backend: str) -> None:
     assert [at for at, _ in record.passed] == pytest.approx([0, 1, 60, 60])
 
 
+def test_what_fits_exactly_goes_out_at_once(backend: str) -> None:
+    callers = [Caller(0, 400), Caller(10, 600)]
+    record = virtual_time(play, None, 1_000, callers, backend=backend)
+    assert [at for at, _ in record.passed] == pytest.approx([0, 10])
+
+
+def test_no_more_has_to_become_old_than_is_needed(backend: str) -> None:
+    callers = [Caller(0, 400), Caller(10, 600), Caller(20, 400)]
+    record = virtual_time(play, None, 1_000, callers, backend=backend)
+    assert [at for at, _ in record.passed] == pytest.approx([0, 10, 60])
+
+
+def test_a_call_that_need_not_wait_gives_nobody_else_its_turn() -> None:
+    limit = RateLimit(2, None, clock=lambda: 0.0)
+    with pytest.raises(StopIteration):
+        limit.acquire(1).send(None)
+
+
 def test_a_text_longer_than_a_whole_minute_has_one_for_itself(backend: str) -> None:
     callers = [Caller(0, 10), Caller(1, 5_000), Caller(2, 1)]
     record = virtual_time(play, None, 1_000, callers, backend=backend)

@@ -234,6 +234,13 @@ def test_where_another_can_speak_nobody_waits_for_the_overloaded(
     assert len(provider.times) == 1
 
 
+def test_a_wait_as_long_as_one_s_patience_is_not_felt(backend: str) -> None:
+    provider = Provider([NetworkError("come again", retry_after=0.1)])
+    exact = RetrySettings(patience_s=0.1, pushback_jitter=0)
+    ask = partial(provider.ask, exact, has_alternative=True)
+    assert virtual_time(ask, backend=backend) == "speech"
+
+
 def test_a_passing_fault_is_tried_again_even_where_another_can_speak(backend: str) -> None:
     provider = Provider([TRANSIENT])
     assert virtual_time(partial(provider.ask, has_alternative=True), backend=backend) == "speech"
