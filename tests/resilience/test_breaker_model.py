@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.effort import examples
 from tests.resilience.breaker_rig import CLOSED, HALF_OPEN, OPEN, Rig
 from ttskit.errors import CircuitOpenError
 from ttskit.resilience.breaker import BreakerState, Permit
@@ -217,6 +218,5 @@ class BreakerMachine(RuleBasedStateMachine):
 
 TestBreakerMachine = BreakerMachine.TestCase
 TestBreakerMachine.settings = settings(
-    max_examples=max(500, settings.default.max_examples if settings.default else 0),
-    stateful_step_count=40,
+    max_examples=examples(ci=500, nightly=20_000), stateful_step_count=40
 )

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from tests.effort import examples
 from ttskit.resilience.budget import RetryBudget
 from ttskit.resilience.settings import BudgetSettings
 
@@ -165,12 +166,14 @@ class BudgetMachine(RuleBasedStateMachine):
         assert self.budget.balance == pytest.approx(max(self.left(), 0.0), abs=1e-6)
 
 
-BudgetMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=40)
+BudgetMachine.TestCase.settings = settings(
+    max_examples=examples(ci=500, nightly=20_000), stateful_step_count=40
+)
 TestBudget = BudgetMachine.TestCase
 
 
 @given(rate=st.integers(1, 200), seconds=st.integers(20, 120))
-@settings(max_examples=25)
+@settings(max_examples=examples(ci=25, nightly=250))
 def test_extra_calls_stay_within_the_share_and_the_reserve(rate: int, seconds: int) -> None:
     clock = Clock()
     budget = RetryBudget(DEFAULTS, clock=clock)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.effort import examples
 from ttskit.errors import DeadlineExceededError, InvalidParameterError, QueueFullError
 from ttskit.resilience.bulkhead import Bulkhead
 from ttskit.testing.clock import virtual_time
@@ -249,7 +250,7 @@ def check(record: Record, callers: list[Caller], limit: int) -> None:
     callers=CALLERS,
     seed=st.integers(0, 10**6),
 )
-@settings(max_examples=500)
+@settings(max_examples=examples(ci=500, nightly=20_000))
 def test_any_schedule_keeps_limit_order_and_slots(
     limit: int, queue: int, callers: list[Caller], seed: int
 ) -> None:
@@ -257,7 +258,7 @@ def test_any_schedule_keeps_limit_order_and_slots(
 
 
 @given(limit=st.integers(1, 4), queue=st.integers(0, 20), callers=CALLERS)
-@settings(max_examples=200)
+@settings(max_examples=examples(ci=200, nightly=2_000))
 def test_any_schedule_keeps_limit_order_and_slots_on_trio(
     limit: int, queue: int, callers: list[Caller]
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.effort import examples
 from ttskit.errors import RateLimitedError
 from ttskit.resilience.rate import RateLimit
 from ttskit.testing.clock import virtual_time
@@ -149,7 +150,7 @@ CALLERS = st.lists(
 
 @pytest.mark.parametrize("loop", ["asyncio", "trio"])
 @given(requests=st.integers(1, 6), characters=st.integers(1, 100), callers=CALLERS)
-@settings(max_examples=150)
+@settings(max_examples=examples(ci=150, nightly=2_000))
 def test_no_minute_has_more_than_the_limits(
     loop: str, requests: int, characters: int, callers: list[Caller]
 ) -> None:
@@ -161,7 +162,7 @@ def test_no_minute_has_more_than_the_limits(
 
 
 @given(requests=st.integers(1, 6), callers=CALLERS, seed=st.integers(0, 10**6))
-@settings(max_examples=150)
+@settings(max_examples=examples(ci=150, nightly=2_000))
 def test_first_come_first_served_and_nobody_is_forgotten(
     requests: int, callers: list[Caller], seed: int
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.effort import examples
 from ttskit.errors import (
     AuthenticationError,
     ContentRejectedError,
@@ -205,7 +206,7 @@ def test_a_wait_beyond_the_deadline_is_not_begun(backend: str) -> None:
     allowed=st.floats(0.001, 50),
     seed=st.integers(),
 )
-@settings(max_examples=100)
+@settings(max_examples=examples(ci=100, nightly=2_000))
 def test_no_attempt_begins_after_the_deadline(
     retry_after: float | None, allowed: float, seed: int
 ) -> None:
