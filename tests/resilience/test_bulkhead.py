@@ -105,6 +105,13 @@ def test_a_refusal_says_when_a_slot_may_be_had(backend: str) -> None:
     assert error.retry_after == pytest.approx(2)
 
 
+def test_a_refusal_counts_one_s_own_calls_that_wait(backend: str) -> None:
+    callers = [Caller(), *[Caller(comes=2 + 0.1 * number) for number in range(4)]]
+    error = virtual_time(play, 1, 2, callers, backend=backend).refused[4]
+    assert isinstance(error, QueueFullError)
+    assert error.retry_after == pytest.approx(3)
+
+
 def test_no_queue_means_now_or_never(backend: str) -> None:
     record = virtual_time(play, 1, 0, [Caller(), Caller(comes=0.5)], backend=backend)
     assert list(record.refused) == [1]
@@ -120,10 +127,18 @@ def test_a_queue_longer_than_the_deadline_is_not_joined(backend: str) -> None:
     assert record.finished == [0, 1, 2, 3]
 
 
+def test_a_slot_that_comes_with_the_deadline_comes_too_late(backend: str) -> None:
+    late = [Caller(comes=10.1 + 0.1 * number) for number in range(3)]
+    hasty = Caller(comes=10.5, deadline=13.5)
+    record = virtual_time(play, 1, 8, [Caller(), *late, hasty], backend=backend)
+    assert list(record.refused) == [4]
+
+
 def test_a_deadline_that_passes_in_the_queue_ends_the_wait(backend: str) -> None:
     callers = [Caller(holds=60), Caller(comes=1, deadline=5), Caller(comes=2)]
     record = virtual_time(play, 1, 8, callers, backend=backend)
     assert isinstance(record.refused[1], DeadlineExceededError)
+    assert record.refused[1].message == "the time was up before a slot was free"
     assert record.finished == [0, 2]
 
 
@@ -154,6 +169,16 @@ def test_a_full_queue_takes_a_newcomer_in_place_of_the_greediest(backend: str) -
     record = virtual_time(play, 1, 4, [*noisy, Caller(0.9, tenant="quiet")], backend=backend)
     assert list(record.refused) == [4]
     assert record.finished == [0, 1, 5, 2, 3]
+    error = record.refused[4]
+    assert isinstance(error, QueueFullError)
+    assert error.retry_after is None  # its turn is as far away as that of anybody new
+
+
+def test_the_greediest_is_whoever_has_most_calls_waiting(backend: str) -> None:
+    tenants = ["noisy", "noisy", "noisy", "noisy", "zealous"]
+    callers = [Caller(0.1 * number, tenant=name) for number, name in enumerate(tenants)]
+    record = virtual_time(play, 1, 4, [*callers, Caller(0.9, tenant="quiet")], backend=backend)
+    assert list(record.refused) == [3]
 
 
 def test_a_full_queue_does_not_take_turns_in_displacing(backend: str) -> None:
@@ -310,5 +335,38 @@ def test_the_expected_wait_is_that_of_one_s_own_turn(backend: str) -> None:
             await anyio.sleep(0.5)
             assert bulkhead.expected_wait("noisy") == pytest.approx(11)
             assert bulkhead.expected_wait("quiet") == pytest.approx(2)
+
+    virtual_time(main, backend=backend)
+
+
+def test_the_expected_wait_follows_how_long_calls_take(backend: str) -> None:
+    async def main() -> None:
+        bulkhead = Bulkhead(2, 8, clock=anyio.current_time)
+        await anyio.sleep(100)
+        for seconds in (1.0, 2.0):
+            async with bulkhead.slot():
+                await anyio.sleep(seconds)
+        async with bulkhead.slot(), bulkhead.slot():
+            assert bulkhead.expected_wait() == pytest.approx(1.2 / 2)
+
+    virtual_time(main, backend=backend)
+
+
+def test_who_names_no_tenant_waits_behind_all_who_name_none(backend: str) -> None:
+    async def main() -> None:
+        bulkhead = Bulkhead(1, 8, clock=anyio.current_time)
+        async with bulkhead.slot():
+            await anyio.sleep(1)
+        async with anyio.create_task_group() as tasks:
+
+            async def hold() -> None:
+                async with bulkhead.slot():
+                    await anyio.sleep(1)
+
+            for _ in range(4):
+                tasks.start_soon(hold)
+            await anyio.sleep(0.5)
+            assert bulkhead.expected_wait() == pytest.approx(4)
+            assert bulkhead.expected_wait("") == pytest.approx(4)
 
     virtual_time(main, backend=backend)

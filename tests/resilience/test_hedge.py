@@ -92,6 +92,15 @@ def test_one_slow_call_among_few_says_nothing_of_the_rest() -> None:
     assert hedging.wait("piper") is None
 
 
+def test_who_is_heard_just_in_time_is_not_slow() -> None:
+    hedging = practised(Clock(), [0.2] * 1_000)
+    wait = hedging.wait("piper")
+    assert wait is not None
+    for _ in range(10):
+        hedging.observe("piper", wait)
+    assert hedging.wait("piper") == wait
+
+
 def test_slowness_is_forgotten_after_the_window() -> None:
     clock = Clock()
     hedging = practised(clock, [0.2] * 1_000)
@@ -111,6 +120,16 @@ def test_hedges_have_no_reserve() -> None:
         hedging.deposit()
         allowed.append(hedging.allow(extra))
     assert [number for number, one in enumerate(allowed, 1) if one] == [20, 40]
+
+
+def test_a_hedge_counts_for_as_long_as_the_window_is() -> None:
+    clock = Clock()
+    hedging, extra = Hedging(DEFAULTS, clock=clock), RetryBudget(PLENTY, clock=clock)
+    for _ in range(2):
+        for _ in range(20):
+            hedging.deposit()
+        assert hedging.allow(extra)
+        clock.now += DEFAULTS.window_s
 
 
 def test_a_hedge_is_taken_from_the_second_provider_s_budget() -> None:
