@@ -184,3 +184,31 @@ def test_a_listener_that_blocks_holds_up_no_other_thread() -> None:
     leave.set()
     thread.join(60)
     assert told == [OPEN, HALF_OPEN, CLOSED]
+
+
+def test_a_listener_that_fails_is_logged_once_with_its_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def listen(change: BreakerChange) -> None:
+        raise ZeroDivisionError(change.key)
+
+    rig = Rig(on_change=listen)
+    rig.trip()
+    for _ in range(3):
+        assert [one.getMessage() for one in caplog.records] == [
+            "a listener of the breaker of piper failed"
+        ]
+        rig.breaker.reset()
+        rig.trip()
+    exc_info = caplog.records[0].exc_info
+    assert exc_info is not None
+    assert exc_info[0] is ZeroDivisionError
+
+
+def test_a_change_says_whose_it_is_and_when_a_probe_is_due() -> None:
+    rig = Rig()
+    rig.trip()
+    change = rig.changes[-1]
+    assert change.generation == rig.breaker.snapshot().generation
+    assert change.key == rig.breaker.snapshot().key == "piper"
+    assert change.wait_s == pytest.approx(rig.wait())
