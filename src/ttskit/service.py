@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from ttskit.adapters.base import Adapter, AdapterOptions, Capabilities, Requirement
 from ttskit.audio import Audio
@@ -182,6 +182,14 @@ class AsyncTTSService:
         """
         self._open_studio().reset(provider)
 
+    def force(self, provider: str, state: Literal["open", "closed"]) -> None:
+        """Switch a provider off (``open``) or on whatever its failures, until ``reset``.
+
+        Raises:
+            InvalidParameterError: No provider has this name, or there is no such state.
+        """
+        self._open_studio().force(provider, state)
+
     def providers(self) -> list[ProviderInfo]:
         """Return the configured providers in routing order; nothing is opened for it."""
         return [
@@ -334,6 +342,14 @@ class TTSService:
             self._service.reset(provider)
 
         self._thread.portal().call(forget)
+
+    def force(self, provider: str, state: Literal["open", "closed"]) -> None:
+        """Switch a provider off or on until ``reset``; see ``AsyncTTSService.force``."""
+
+        async def switch() -> None:
+            self._service.force(provider, state)
+
+        self._thread.portal().call(switch)
 
     def providers(self) -> list[ProviderInfo]:
         """Return the configured providers in routing order; nothing is opened for it."""

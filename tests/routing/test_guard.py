@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 import pytest
 
-from ttskit import AsyncTTSService
+from ttskit import AsyncTTSService, TTSService
 from ttskit.errors import (
     AllProvidersFailedError,
     CircuitOpenError,
@@ -343,3 +343,41 @@ def test_health_tells_state_errors_and_the_next_probe(on_virtual_time: Run) -> N
         assert health.next_probe_in is not None
 
     on_virtual_time(main)
+
+
+def test_a_provider_that_is_switched_off_is_not_asked_until_it_is_reset(
+    on_virtual_time: Run,
+) -> None:
+    first, second = pair()
+
+    async def main() -> None:
+        async with AsyncTTSService(providers=[first, second]) as tts:
+            tts.force("first", "open")
+            await anyio.sleep(3_600)
+            assert (await tts.synthesize("Hello.")).origin.provider == "second"
+            tts.reset("first")
+            assert (await tts.synthesize("Hello.")).origin.provider == "first"
+
+    on_virtual_time(main)
+    assert len(first.requests) == 1
+
+
+def test_a_provider_that_is_kept_on_is_asked_however_often_it_fails(on_virtual_time: Run) -> None:
+    first, second = pair()
+    first.faults.outage()
+
+    async def main() -> None:
+        async with AsyncTTSService(providers=[first, second]) as tts:
+            tts.force("first", "closed")
+            for _ in range(8):
+                await tts.synthesize("Hello.")
+
+    on_virtual_time(main)
+    assert len(first.requests) >= 8
+
+
+@pytest.mark.parametrize(("provider", "state"), [("fist", "open"), ("first", "ajar")])
+def test_what_cannot_be_forced_is_said(provider: str, state: str) -> None:
+    first, second = pair()
+    with TTSService(providers=[first, second]) as tts, pytest.raises(InvalidParameterError):
+        tts.force(provider, state)  # type: ignore[arg-type] # the point of it

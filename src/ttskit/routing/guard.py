@@ -113,6 +113,7 @@ class Guard:
         self._check = check
         self._breakers: dict[str | None, Breaker] = {}
         self._probers: dict[str | None, Prober] = {}
+        self._forced: BreakerState | None = None
         self._budget = RetryBudget(settings.budget, clock=clock)
         self._bulkhead = Bulkhead(limit, 4 * limit if queue is None else queue, clock=clock)
         self._rate = RateLimit(
@@ -140,6 +141,8 @@ class Guard:
                 random=self._random,
                 on_change=partial(self._tell_change, model),
             )
+            if self._forced is not None:
+                _force(self._breakers[model], self._forced)
         return self._breakers[model]
 
     @property
@@ -156,12 +159,9 @@ class Guard:
 
     def force(self, state: BreakerState) -> None:
         """Keep every breaker open or closed until ``reset``, whatever comes of calls."""
-        self.breaker(None)
+        self._forced = state
         for breaker in self._breakers.values():
-            if state is BreakerState.OPEN:
-                breaker.force_open()
-            else:
-                breaker.force_closed()
+            _force(breaker, state)
 
     def close(self) -> None:
         """End what goes on in the background."""
@@ -170,7 +170,7 @@ class Guard:
 
     def reset(self) -> None:
         """Forget every failure, a refused key too."""
-        self._refusal = None
+        self._refusal = self._forced = None
         for breaker in self._breakers.values():
             breaker.reset()
 
@@ -342,3 +342,10 @@ class Guard:
                 next_probe_in=change.wait_s,
             )
         )
+
+
+def _force(breaker: Breaker, state: BreakerState) -> None:
+    if state is BreakerState.OPEN:
+        breaker.force_open()
+    else:
+        breaker.force_closed()

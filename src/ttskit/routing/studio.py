@@ -13,8 +13,9 @@ from anyio import to_thread
 
 from ttskit.adapters.base import Runs
 from ttskit.audio import Audio, AudioChunk, Provenance
-from ttskit.errors import ServiceClosedError, TTSError
+from ttskit.errors import InvalidParameterError, ServiceClosedError, TTSError
 from ttskit.request import AudioFormat, Delivery, SpeechOptions, SpeechRequest
+from ttskit.resilience.breaker import BreakerState
 from ttskit.resilience.now import now
 from ttskit.resources.host import Resources
 from ttskit.routing.booth import Booth, Policy
@@ -222,6 +223,18 @@ class Studio:
         chosen = SpeechOptions(provider=provider)
         for one in candidates(self._providers, chosen) if provider else self._providers:
             one.guard.reset()
+
+    def force(self, provider: str, state: str) -> None:
+        """Keep the breaker of one provider open or closed until it is reset.
+
+        Raises:
+            InvalidParameterError: No provider has this name, or there is no such state.
+        """
+        forced = {"open": BreakerState.OPEN, "closed": BreakerState.CLOSED}.get(state)
+        if forced is None:
+            raise InvalidParameterError(f"a breaker is open or closed, not {state[:60]!r}")
+        for one in candidates(self._providers, SpeechOptions(provider=provider)):
+            one.guard.force(forced)
 
     async def close(self) -> None:
         """End every performance and give everything back, within 5 s."""
