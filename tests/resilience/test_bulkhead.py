@@ -370,3 +370,12 @@ def test_who_names_no_tenant_waits_behind_all_who_name_none(backend: str) -> Non
             assert bulkhead.expected_wait("") == pytest.approx(4)
 
     virtual_time(main, backend=backend)
+
+
+def test_no_wait_is_expected_as_long_as_no_call_has_ended(backend: str) -> None:
+    async def main() -> None:
+        bulkhead = Bulkhead(1, 8, clock=anyio.current_time)
+        async with bulkhead.slot():
+            assert bulkhead.expected_wait() == 0
+
+    virtual_time(main, backend=backend)
