@@ -184,3 +184,12 @@ def test_extra_calls_stay_within_the_share_and_the_reserve(rate: int, seconds: i
         budget.deposit()
         extras += sum(budget.withdraw() for _ in range(2))
     assert extras <= 0.1 * rate * seconds + 1.0 * seconds + 10
+
+
+def test_memory_does_not_grow_with_the_requests() -> None:
+    clock = Clock()
+    budget = RetryBudget(DEFAULTS, clock=clock)
+    for _ in range(2_000):
+        clock.now += 0.01
+        budget.deposit()
+    assert len(budget._slices) <= 10
