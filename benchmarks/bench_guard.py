@@ -10,10 +10,12 @@ time; ttskit and the adapter take turns.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from random import Random
 
 import anyio
 import numpy as np
@@ -22,7 +24,10 @@ from typing_extensions import override
 from ttskit import AsyncTTSService
 from ttskit.adapters.base import Adapter, AdapterOptions, AudioSource, Capabilities, Utterance
 from ttskit.codecs.encode import encode
+from ttskit.errors import CircuitOpenError
+from ttskit.resilience.breaker import BreakerState
 from ttskit.resources.host import Resources
+from ttskit.routing.guard import Ask, Guard, GuardSettings, Signs
 from ttskit.voices import Voice
 
 TEXT = "The train to Oxford leaves at half past nine."
@@ -79,6 +84,29 @@ async def cost(call: Callable[[], Awaitable[object]], *, calls: int, at_a_time: 
     return (time.process_time() - start) / (calls // at_a_time * at_a_time) * 1e6
 
 
+async def refusal(*, has_alternative: bool, calls: int) -> float:
+    """Return the microseconds that a guard takes to refuse a call while its breaker is open."""
+    guard = Guard(
+        "down",
+        GuardSettings(),
+        concurrency=1,
+        tell=lambda _: None,
+        random=Random(),  # noqa: S311 - jitter is no secret
+        check=anyio.sleep_forever,
+    )
+    guard.force(BreakerState.OPEN)
+    ask = Ask(characters=len(TEXT), utterance=0, has_alternative=has_alternative)
+
+    async def work(_: Signs) -> None:
+        raise AssertionError("not to be called")
+
+    start = time.process_time()
+    for _ in range(calls):
+        with contextlib.suppress(CircuitOpenError):
+            await guard.call(work, ask)
+    return (time.process_time() - start) / calls * 1e6
+
+
 async def measure(calls: int) -> None:
     """Measure and print."""
     adapter = InstantAdapter(AdapterOptions())
@@ -98,11 +126,21 @@ async def measure(calls: int) -> None:
             )
 
 
+async def measure_refusals(calls: int) -> None:
+    """Measure and print."""
+    for has_alternative in (False, True):
+        costs = [await refusal(has_alternative=has_alternative, calls=calls) for _ in range(ROUNDS)]
+        who = "another provider waits" if has_alternative else "nobody else could speak"
+        print(f"open breaker, {who}: {statistics.median(costs):5.1f} us a refusal")
+
+
 def main() -> None:
     """Parse the arguments and run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=400)
-    anyio.run(measure, parser.parse_args().calls)
+    calls = parser.parse_args().calls
+    anyio.run(measure, calls)
+    anyio.run(measure_refusals, calls)
 
 
 if __name__ == "__main__":
