@@ -15,6 +15,7 @@ from ttskit.errors import (
     TextTooLongError,
     TTSError,
 )
+from ttskit.resilience.hedge import Hedging
 from ttskit.resilience.now import now
 from ttskit.routing.attempt import Attempt
 from ttskit.routing.booth import Booth
@@ -63,6 +64,17 @@ class _Telling:
 _Failed = tuple[Provider, TTSError]
 
 
+@dataclass(frozen=True, slots=True)
+class _Hedge:
+    """Who may be asked besides, and when."""
+
+    hedging: Hedging
+    passage: Passage
+    provider: Provider
+    rival: Provider
+    wait_s: float
+
+
 class Speaker:
     """Plain failover, for one request.
 
@@ -98,11 +110,11 @@ class Speaker:
         telling = _Telling(passage, emit, deque(self._order))
         while telling.waiting and telling.passage is not None:
             provider = telling.waiting.popleft()
-            rival = self._rival(telling)
-            if rival is not None:
-                failures = await self._contest(provider, rival, telling)
-            else:
+            hedge = self._hedge(provider, telling)
+            if hedge is None:
                 failures = await self._alone(provider, telling)
+            else:
+                failures = await self._contest(hedge, telling)
             if not failures:
                 return
             for failed, error in failures:
@@ -141,52 +153,55 @@ class Speaker:
             return [(provider, error)]
         return []
 
-    def _rival(self, telling: _Telling) -> Provider | None:
-        """Return who may be asked besides, where hedging is on and somebody waits for audio.
+    def _hedge(self, provider: Provider, telling: _Telling) -> _Hedge | None:
+        """Return who may be asked besides and when, where somebody waits for audio.
 
         That is the case with the first utterance; the others are made ahead of the listener.
         """
-        is_first = telling.passage is not None and telling.passage.index == 0
-        if self._booth.policy.hedging is None or not is_first or telling.errors:
-            return None
-        able = (one for one in telling.waiting if one.guard.is_open_for_calls(self._options.model))
-        return next(able, None)
-
-    async def _contest(
-        self, provider: Provider, rival: Provider, telling: _Telling
-    ) -> list[_Failed]:
-        """Have the passage said by whoever of the two is heard first."""
         hedging, passage = self._booth.policy.hedging, telling.passage
-        if hedging is None or passage is None:
-            return await self._alone(provider, telling)
+        if hedging is None or passage is None or passage.index or telling.errors:
+            return None
+        model = self._options.model
+        rival = next((one for one in telling.waiting if one.guard.is_open_for_calls(model)), None)
         hedging.deposit()
         wait_s = hedging.wait(provider.name)
-        if wait_s is None:
-            return await self._alone(provider, telling)
+        if rival is None or wait_s is None:
+            return None
+        return _Hedge(hedging, passage, provider, rival, wait_s)
 
-        def may_ask() -> bool:
-            is_allowed = hedging.allow(rival.guard.budget)
-            if is_allowed:
-                self._tell_hedge(provider, rival, passage, "started", wait_s)
-            return is_allowed
-
-        contest = Contest(partial(self._turn, passage=passage, telling=telling), telling.put)
-        result = await contest.run(provider, rival, wait_s=wait_s, may_ask=may_ask)
+    async def _contest(self, hedge: _Hedge, telling: _Telling) -> list[_Failed]:
+        """Have the passage said by whoever of the two is heard first; return who failed."""
+        turn = partial(self._turn, passage=hedge.passage, telling=telling)
+        contest = Contest(turn, telling.put)
+        result = await contest.run(
+            hedge.provider,
+            hedge.rival,
+            wait_s=hedge.wait_s,
+            may_ask=partial(self._may_ask, hedge),
+        )
         for slow, after_s in result.slow:
-            hedging.observe(slow.name, after_s)
-        if result.is_hedged:
-            outcome = "won" if result.heard is rival else "lost"
-            self._tell_hedge(provider, rival, passage, outcome, wait_s)
-        if result.speaker is rival:
+            hedge.hedging.observe(slow.name, after_s)
+        if not result.is_hedged:
+            return result.failures
+        is_won = result.heard is hedge.rival
+        self._tell_hedge(hedge, "won" if is_won else "lost")
+        if result.speaker is not None:
             # So that the voice stays.
-            self._order.remove(rival)
-            self._order.insert(0, rival)
+            self._order.remove(result.speaker)
+            self._order.insert(0, result.speaker)
+            return []
         failed = {one.name for one, _ in result.failures}
-        if result.is_hedged and rival.name in failed:
-            telling.waiting.remove(rival)
-        if result.speaker is None and result.heard is rival:
-            telling.waiting.append(provider)
-        return [] if result.speaker else result.failures
+        if hedge.rival.name in failed:
+            telling.waiting.remove(hedge.rival)
+        if hedge.provider.name not in failed:
+            telling.waiting.append(hedge.provider)
+        return result.failures
+
+    def _may_ask(self, hedge: _Hedge) -> bool:
+        is_allowed = hedge.hedging.allow(hedge.rival.guard.budget)
+        if is_allowed:
+            self._tell_hedge(hedge, "started")
+        return is_allowed
 
     def _take_over(self, provider: Provider, error: TTSError, telling: _Telling) -> None:
         """Have the next provider go on where this one failed.
@@ -301,17 +316,15 @@ class Speaker:
             )
         )
 
-    def _tell_hedge(
-        self, slow: Provider, to: Provider, passage: Passage, outcome: str, wait_s: float
-    ) -> None:
+    def _tell_hedge(self, hedge: _Hedge, outcome: str) -> None:
         self._booth.tell(
             HedgeEvent(
-                provider=slow.name,
+                provider=hedge.provider.name,
                 model=self._options.model,
-                to=to.name,
-                utterance=passage.index,
+                to=hedge.rival.name,
+                utterance=hedge.passage.index,
                 outcome=outcome,
-                wait=wait_s,
+                wait=hedge.wait_s,
                 request_id=self._booth.request_id,
                 tags=self._options.tags,
             )
