@@ -105,6 +105,15 @@ def test_what_was_heard_is_known_while_a_sentence_is_under_way() -> None:
     virtual_time(main)
 
 
+@pytest.mark.parametrize("rate", [None, 8_000])
+def test_who_fails_behind_the_last_word_has_said_all(rate: int | None) -> None:
+    adapter = MockAdapter(chunk_s=0.05)
+    adapter.faults.die_mid_stream(at=1.0)
+    chunks, speech = virtual_time(lambda: live(adapter, sample_rate=rate))
+    assert transcribe(chunks) == TEXT
+    assert speech.origin.outcome is Outcome.COMPLETE
+
+
 def test_the_only_provider_says_the_rest_after_it_broke_off() -> None:
     adapter = MockAdapter(chunk_s=0.05)
     adapter.faults.die_mid_stream(at=0.7, times=1)

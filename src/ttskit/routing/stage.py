@@ -76,6 +76,8 @@ class _Turn:
         ready.append(self._resampler.feed(samples))
         if take.ends:
             ready.append(self._resampler.finish())
+            # A turn that failed behind its last word is closed once more, by an empty take.
+            self._resampler = None
         return ready[0] if len(ready) == 1 else np.concatenate(ready)
 
 
