@@ -17,7 +17,7 @@ from ttskit.errors import (
     ProviderUnavailableError,
     TextTooLongError,
 )
-from ttskit.testing import MockAdapter, transcribe
+from ttskit.testing import MockAdapter, transcribe, virtual_time
 
 pytestmark = pytest.mark.anyio
 TEXT = "One two three. Four five six. Seven eight nine."
@@ -124,6 +124,19 @@ async def test_all_failing_is_one_error_that_tells_each_attempt() -> None:
         ProviderUnavailableError,
     ]
     assert [attempt.provider for attempt in failure.value.attempts] == ["first", "second"]
+
+
+def test_an_outage_in_a_long_text_is_one_error_in_whatever_order_tasks_run() -> None:
+    adapter = MockAdapter(sample_rate=8_000)
+    adapter.faults.outage()
+
+    async def main() -> None:
+        async with AsyncTTSService(providers=[adapter]) as tts:
+            with pytest.raises(ProviderUnavailableError):
+                await tts.synthesize(" ".join([TEXT] * 2))
+
+    for seed in range(60, 120):
+        virtual_time(main, seed=seed)
 
 
 async def test_the_only_provider_fails_with_its_own_error() -> None:

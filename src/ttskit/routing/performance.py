@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
 import anyio
@@ -205,7 +205,8 @@ class _Ahead:
             if failure is not None:
                 failed = _Slot(None)
                 failed.end(failure)
-                await send.send(failed)
+                with suppress(anyio.BrokenResourceError):  # a passage failed: nobody waits for it
+                    await send.send(failed)
 
     async def _start_all(
         self, first: Cue, tasks: TaskGroup, send: MemoryObjectSendStream[_Slot]
