@@ -142,6 +142,25 @@ def test_a_probe_that_hangs_is_given_up(on_virtual_time: Run) -> None:
     on_virtual_time(main)
 
 
+class Careless(MockAdapter):
+    """Raises something that is none of ours."""
+
+    async def check(self) -> None:
+        raise LookupError("a mistake in an adapter")
+
+
+def test_a_check_with_a_mistake_in_it_harms_nobody(on_virtual_time: Run) -> None:
+    first = Careless(provider="first")
+
+    async def main() -> None:
+        async with service(first) as tts:
+            await broken(tts, first)
+            await anyio.sleep(60)
+            assert (await tts.synthesize("Hello there.")).origin.provider == "second"
+
+    on_virtual_time(main)
+
+
 def test_the_only_provider_is_probed_by_whoever_asks(
     on_virtual_time: Run, first: MockAdapter
 ) -> None:

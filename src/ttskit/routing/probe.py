@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -10,6 +11,8 @@ from ttskit.errors import CircuitOpenError, ProviderTimeoutError, TTSError
 from ttskit.resilience.breaker import Breaker
 from ttskit.resilience.now import now
 from ttskit.resources.background import Callback, Home
+
+_logger = logging.getLogger(__name__)
 
 Tell = Callable[[str, float, bool], None]
 """Told the outcome of a probe, its duration in seconds, and whether it speaks against health."""
@@ -103,6 +106,9 @@ class Prober:
                 outcome, counts = error.code, error.counts
             except TimeoutError:
                 outcome, counts = ProviderTimeoutError.code, True
+            except Exception as error:
+                _logger.warning("the check of a provider failed", exc_info=error)
+                outcome, counts = TTSError.code, True
             else:
                 outcome = "ok"
             # The provider's state follows: this probe was the only call.
