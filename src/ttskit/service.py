@@ -212,7 +212,7 @@ class AsyncTTSService:
             if self._studio is not None:
                 await self._studio.close()
         if self._desk_made is not None:
-            self._desk_made.events.close(0.0)
+            await self._desk_made.aclose()
 
     aclose = shutdown
 

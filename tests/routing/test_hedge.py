@@ -74,7 +74,7 @@ def test_a_hedge_is_told_as_it_starts_and_ends() -> None:
             first.faults.slow(first=5.0)
             await tts.synthesize(TEXT)
 
-    virtual_time(main, grace_s=0.01)
+    virtual_time(main)
     told = [event.outcome for event in events if isinstance(event, HedgeEvent)]
     assert told == ["started", "won"]
 

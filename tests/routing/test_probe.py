@@ -17,7 +17,7 @@ Run = Callable[[Callable[[], Awaitable[None]]], None]
 @pytest.fixture(params=["asyncio", "trio"])
 def on_virtual_time(request: pytest.FixtureRequest) -> Run:
     def run(main: Callable[[], Awaitable[None]]) -> None:
-        virtual_time(main, backend=request.param, grace_s=0.01)
+        virtual_time(main, backend=request.param, grace_s=0)
 
     return run
 

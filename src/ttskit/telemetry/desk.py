@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import time
 
+import anyio
+from anyio import to_thread
+
 from ttskit.telemetry.events import Event, Events
 from ttskit.telemetry.health import HealthBook
+
+LAST_NEWS_S = 0.5
+"""How long closing waits for listeners to hear what happened last."""
 
 
 class Desk:
@@ -19,3 +25,14 @@ class Desk:
         """Record the event and pass it on; never waits. Safe from any thread."""
         self.book.record(event)
         self.events.emit(event)
+
+    async def aclose(self) -> None:
+        """Deliver what is queued, for at most ``LAST_NEWS_S`` seconds, and end the threads."""
+        if not self.events.has_listeners:
+            self.events.close(0.0)
+            return
+        try:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(self.events.close, LAST_NEWS_S)
+        except RuntimeError:  # the interpreter exits, and gives no thread to wait in
+            self.events.close(0.0)

@@ -259,6 +259,11 @@ class Events:
             self._subscriptions = {**known, **more}
         return partial(self._remove, subscription)
 
+    @property
+    def has_listeners(self) -> bool:
+        """Whether anybody hears of anything."""
+        return bool(self._mailboxes)
+
     def has_listener(self, kind: type[Event]) -> bool:
         """Return whether anybody would hear of such an event; else it need not be made."""
         return bool(self._subscriptions.get(kind))
