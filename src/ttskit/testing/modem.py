@@ -97,7 +97,9 @@ class Modem:
         self._percent = round(100 * speed)
         self._volume = np.float32(volume)
         self._head_table = _Table(sample_rate, 100, self._volume)
-        self._table = _Table(sample_rate, self._percent, self._volume)
+        self._table = self._head_table
+        if self._percent != 100:  # noqa: PLR2004 - speed 1, at which every head is spoken
+            self._table = _Table(sample_rate, self._percent, self._volume)
 
     def speak(self, text: str, voice: str = "") -> Iterator[Tones]:
         """Yield an utterance part by part; joined they are its audio.
