@@ -10,7 +10,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from ttskit import AsyncTTSService
+from ttskit import AsyncTTSService, SpeechRequest
+from ttskit.errors import RateLimitedError
 from ttskit.testing import MockAdapter, transcribe
 from ttskit.testing.census import LeakError
 from ttskit.testing.sweep import CancelSweep, SweepError
@@ -18,6 +19,7 @@ from ttskit.testing.sweep import CancelSweep, SweepError
 pytestmark = pytest.mark.anyio
 TEXT = "One two. Three four."
 Work = Callable[[], Awaitable[object]]
+Call = Callable[[AsyncTTSService], Awaitable[None]]
 
 
 @pytest.fixture
@@ -202,6 +204,92 @@ async def test_an_error_of_the_work_itself_is_no_finding() -> None:
     assert not hasattr(failure.value, "__notes__")
 
 
+async def one_text(tts: AsyncTTSService) -> None:
+    await tts.synthesize(TEXT)
+
+
+async def one_text_live(tts: AsyncTTSService) -> None:
+    await tts.synthesize(TEXT, delivery="live")
+
+
+async def markup(tts: AsyncTTSService) -> None:
+    await tts.synthesize(ssml="<speak>One <break time='0.1s'/> two.</speak>")
+
+
+async def a_whole_request(tts: AsyncTTSService) -> None:
+    await tts.synthesize(SpeechRequest.build(text="One two.", format="mp3", timestamps="word"))
+
+
+async def a_stream_read_to_its_end(tts: AsyncTTSService) -> None:
+    async with tts.stream(TEXT) as speech:
+        async for _ in speech:
+            pass
+
+
+async def a_live_stream(tts: AsyncTTSService) -> None:
+    async with tts.stream(TEXT, delivery="live") as speech:
+        async for _ in speech:
+            pass
+
+
+async def a_stream_left_early(tts: AsyncTTSService) -> None:
+    async with tts.stream(TEXT) as speech:
+        await anext(speech)
+
+
+async def text_that_arrives(tts: AsyncTTSService) -> None:
+    async def tokens() -> AsyncIterator[str]:
+        for token in ("One ", "two. Th", "ree four."):
+            await turns(1)
+            yield token
+
+    async with tts.stream(tokens()) as speech:
+        async for _ in speech:
+            pass
+
+
+async def a_stream_collected(tts: AsyncTTSService) -> None:
+    async with tts.stream(TEXT) as speech:
+        await speech.collect()
+
+
+async def a_list_of_voices(tts: AsyncTTSService) -> None:
+    assert await tts.voices(provider="mock")
+
+
+async def a_voice_by_name(tts: AsyncTTSService) -> None:
+    await tts.synthesize("One.", voice="tenor", voice_policy="similar")
+
+
+async def shut_down_in_a_stream(tts: AsyncTTSService) -> None:
+    async with tts.stream(TEXT) as speech:
+        await anext(speech)
+        await tts.aclose()
+
+
+PUBLIC: list[Call] = [
+    one_text,
+    one_text_live,
+    markup,
+    a_whole_request,
+    a_stream_read_to_its_end,
+    a_live_stream,
+    a_stream_left_early,
+    text_that_arrives,
+    a_stream_collected,
+    a_voice_by_name,
+]
+
+
+def overloaded(message: str) -> RateLimitedError:
+    return RateLimitedError(message, retry_after=0.001)
+
+
+def assert_well(tts: AsyncTTSService) -> None:
+    """No provider was marked down, nor is any failure held against it."""
+    assert {(one.state, one.error_rate or 0.0) for one in tts.health()} <= {("closed", 0.0)}
+
+
 class TestSpeech:
     """ttskit's own coroutines, over a mock that speaks in several chunks."""
 
@@ -219,47 +307,52 @@ class TestSpeech:
 
     @pytest.fixture
     def invariant(self, adapter: MockAdapter, tts: AsyncTTSService) -> Work:
-        async def nothing_runs_and_it_still_speaks() -> None:
+        async def nothing_runs_all_are_well_and_it_still_speaks() -> None:
+            adapter.faults.heal()
             assert adapter.running == 0
-            assert transcribe(await tts.synthesize("Still.")) == "Still."
+            assert tts.stats().streams.open == 0
+            assert_well(tts)
+            with anyio.fail_after(30):
+                audio = await tts.synthesize("Still.")
+            assert transcribe(audio) == "Still."
+            assert audio.origin.provider == "mock"
 
-        return nothing_runs_and_it_still_speaks
+        return nothing_runs_all_are_well_and_it_still_speaks
 
-    async def test_synthesize(self, tts: AsyncTTSService, invariant: Work) -> None:
-        report = await CancelSweep(lambda: tts.synthesize(TEXT), invariant=invariant).run()
-        assert report.points > 10
-
-    async def test_a_stream_that_is_read_to_its_end(
-        self, tts: AsyncTTSService, invariant: Work
+    @pytest.mark.parametrize("work", PUBLIC)
+    async def test_what_is_cancelled_leaves_nothing_and_marks_nobody(
+        self, work: Call, tts: AsyncTTSService, invariant: Work
     ) -> None:
-        async def work() -> None:
-            async with tts.stream(TEXT) as speech:
-                async for _ in speech:
-                    pass
-
-        report = await CancelSweep(work, invariant=invariant).run()
-        assert report.points > 20
-
-    async def test_a_stream_that_is_left_early(self, tts: AsyncTTSService, invariant: Work) -> None:
-        async def work() -> None:
-            async with tts.stream(TEXT) as speech:
-                await anext(speech)
-
-        await CancelSweep(work, invariant=invariant).run()
+        report = await CancelSweep(lambda: work(tts), invariant=invariant, times=3).run()
+        assert report.cases >= 3
 
     async def test_failover(
         self, adapter: MockAdapter, tts: AsyncTTSService, invariant: Work
     ) -> None:
         async def work() -> None:
-            adapter.faults.heal().die_mid_stream(at=0.4, times=1)
-            await tts.synthesize("One two three.")
-            adapter.faults.heal()
+            # An error that says nothing about health: each run finds the provider as it was.
+            adapter.faults.heal().die_mid_stream(at=0.4, error=overloaded)
+            assert (await tts.synthesize("One two three.")).origin.provider == "spare"
 
-        async def healed() -> None:
-            adapter.faults.heal()
-            await invariant()
+        await CancelSweep(work, invariant=invariant, times=3).run()
 
-        await CancelSweep(work, invariant=healed, times=2).run()
+    @pytest.mark.parametrize("delivery", ["exact", "live"])
+    async def test_a_retry_and_its_wait(self, adapter: MockAdapter, delivery: str) -> None:
+        many = {"providers": {"mock": {"budget": {"ratio": 1, "reserve_per_s": 1_000}}}}
+        async with AsyncTTSService(many, providers=[adapter]) as tts:
+
+            async def work() -> None:
+                adapter.faults.heal().fail_first(1, overloaded)
+                await tts.synthesize("One two three.", delivery=delivery)
+                assert len(adapter.requests) >= 2
+
+            async def it_is_well() -> None:
+                adapter.faults.heal()
+                assert_well(tts)
+                assert adapter.running == 0
+                assert transcribe(await tts.synthesize("Still.")) == "Still."
+
+            await CancelSweep(work, invariant=it_is_well, times=3).run()
 
     async def test_requests_that_wait_for_one_another(self, adapter: MockAdapter) -> None:
         limits = {"providers": {"mock": {"limits": {"concurrency": 1}}}}
@@ -273,18 +366,22 @@ class TestSpeech:
 
             async def there_is_room() -> None:
                 assert adapter.running == 0
+                assert_well(tts)
                 with anyio.fail_after(30):
                     assert transcribe(await tts.synthesize("Still.")) == "Still."
 
-            await CancelSweep(work, invariant=there_is_room).run()
+            await CancelSweep(work, invariant=there_is_room, times=3).run()
 
-    async def test_a_service_from_its_opening_to_its_end(self, adapter: MockAdapter) -> None:
+    @pytest.mark.parametrize("last", [one_text, shut_down_in_a_stream, a_list_of_voices])
+    async def test_a_service_from_its_opening_to_its_end(
+        self, adapter: MockAdapter, last: Call
+    ) -> None:
         async def work() -> None:
             async with AsyncTTSService(providers=[adapter]) as tts:
-                await tts.synthesize("One two.")
+                await last(tts)
 
         async def closed() -> None:
             assert adapter.running == 0
             assert not adapter.is_open
 
-        await CancelSweep(work, invariant=closed).run()
+        await CancelSweep(work, invariant=closed, times=3).run()
