@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 
 import anyio
 
+from ttskit.resilience.now import now
+
 ChunkT = TypeVar("ChunkT")
 
 
@@ -45,10 +47,10 @@ class Watched(Generic[ChunkT]):
 
     async def __anext__(self) -> ChunkT:
         if self.first_at is not None:
-            self._scope.deadline = anyio.current_time() + self._stall_s
+            self._scope.deadline = now() + self._stall_s
         chunk = await anext(self._chunks)
         self._scope.deadline = math.inf
         self._alive()
         if self.first_at is None:
-            self.first_at = anyio.current_time()
+            self.first_at = now()
         return chunk

@@ -130,17 +130,14 @@ class Performance:
             if first is None:
                 return None
             if first.is_last and not self._pace.is_live:
-                return await self._say_at_once(first, deliver)
+                # Right here: tasks would cost as much as all the rest.
+                takes: list[Take] = []
+                await self._speaker.speak(first.passage, takes.append)
+                for take in takes:
+                    await deliver(first, take)
+                return None
             self._ahead = _Ahead(self._script, self._speaker, self._pace)
             return await self._ahead.run(first, deliver)
-
-    async def _say_at_once(self, cue: Cue, deliver: Deliver) -> Exception | None:
-        """Speak the only passage right here: tasks would cost as much as all the rest."""
-        takes: list[Take] = []
-        failure = await _failure(self._speaker.speak(cue.passage, takes.append))
-        for take in takes:
-            failure = failure or await _failure(deliver(cue, take))
-        return failure
 
 
 class _Ahead:

@@ -150,7 +150,8 @@ class Provider:
         """
 
         async def work(signs: Signs) -> T:
-            await self.open()
+            if not self.is_open:
+                await self.open()
             return await self._listen(utterance, take, signs)
 
         return await self.guard.call(work, ask)
