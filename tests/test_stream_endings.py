@@ -40,7 +40,7 @@ async def tts(adapter: MockAdapter, anyio_backend_name: str) -> AsyncIterator[As
 
 
 async def ended(adapter: MockAdapter) -> bool:
-    with anyio.move_on_after(0.2):
+    with anyio.move_on_after(5.0):
         while adapter.running:
             await checkpoint()
     return adapter.running == 0
@@ -410,7 +410,10 @@ class TestSweep:
         async def nothing_runs_and_it_still_speaks() -> None:
             assert await ended(adapter)
             assert transcribe(await tts.synthesize("Still.")) == "Still."
-            assert tts.stats().streams.open == 0
+            with anyio.fail_after(10):
+                # The loop is told of a dropped stream, and ends it in its next turns.
+                while tts.stats().streams.open:
+                    await checkpoint()
 
         return nothing_runs_and_it_still_speaks
 
