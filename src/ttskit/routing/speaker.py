@@ -49,6 +49,13 @@ class _Telling:
         self.last = take
         self.emit(take)
 
+    def may_ask_again(self, provider: Provider) -> bool:
+        """Whether who failed may say the rest: once, as an extra call of its budget."""
+        if provider.name in self.asked_again or not provider.guard.budget.withdraw():
+            return False
+        self.asked_again.add(provider.name)
+        return True
+
     def go_on(self) -> bool:
         """Leave out what was delivered in the turn that failed; return whether anything was."""
         last, self.last = self.last, None
@@ -221,11 +228,11 @@ class Speaker:
             raise error
         if isinstance(error, TextTooLongError):
             telling.too_long_for.append(provider)
-        if was_heard and error.retryable and provider.name not in telling.asked_again:
-            telling.asked_again.add(provider.name)
+        if was_heard and error.retryable and telling.may_ask_again(provider):
             telling.waiting.append(provider)
-        if telling.waiting:
-            self._tell_failover(provider, telling.waiting[0], passage, error)
+        following = next((one for one in telling.waiting if one is not provider), None)
+        if following is not None:
+            self._tell_failover(provider, following, passage, error)
 
     def _lets_others_try(self, error: TTSError) -> bool:
         is_rejected = isinstance(error, ContentRejectedError)
