@@ -272,3 +272,16 @@ def test_without_pyav_aac_is_refused_with_the_remedy() -> None:
 @pytest.mark.usefixtures("without_av")
 def test_without_pyav_soundfile_reads_mp3() -> None:
     assert len(decode(encode(sound(), "mp3", sample_rate=24_000)).samples) >= 3_000
+
+
+def test_a_streamed_flac_is_whole_however_its_last_frame_looks() -> None:
+    # What stands for this sound holds the two bytes that begin a frame some thirty times.
+    burst = np.zeros(640, np.float32)
+    burst[:96] = np.random.default_rng(0).normal(scale=0.1, size=96)
+    encoder = open_encoder("flac", sample_rate=16_000)
+    before = np.zeros(8_192, np.float32)
+    data = encoder.encode(before) + encoder.encode(burst) + encoder.finish()
+    assert data.count(b"\xff\xf8") > 16
+    assert len(decode(data).samples) == len(before) + len(burst)
+    with pytest.raises(InvalidResponseError):
+        decode(data[:-100])

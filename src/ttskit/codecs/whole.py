@@ -14,7 +14,9 @@ _OGG_HEADER = 27
 _MP4_BOX_HEADER = 8
 _OGG_LAST_PAGE = 0x04
 _FLAC_STREAM_INFO = 42
-_FLAC_SYNC = (b"\xff\xf8", b"\xff\xf9")
+_FLAC_SHORTEST_HEADER, _FLAC_LONGEST_HEADER = 6, 16
+_FLAC_BLOCK_BYTES, _FLAC_RATE_BYTES = {6: 1, 7: 2}, {12: 1, 13: 2, 14: 2}
+"""Bytes at a header's end, by its codes, for a block size or a rate that has no code of its own."""
 _FLAC_CANDIDATES = 16
 """Places that may pass for the last frame's start before the search is given up."""
 _FLAC_LONGEST_FRAME = 65_536
@@ -63,14 +65,37 @@ def _flac_is_whole(data: bytes | bytearray) -> bool:
     """
     if int.from_bytes(data[21:26], "big") & 0xF_FFFF_FFFF:
         return True
-    at = len(data)
-    for _ in range(_FLAC_CANDIDATES):
-        at = max(data.rfind(sync, _FLAC_STREAM_INFO, at) for sync in _FLAC_SYNC)
-        if at < 0 or len(data) - at > _FLAC_LONGEST_FRAME:
-            return False
-        if _crc16(data[at:]) == 0:
-            return True
+    start = max(_FLAC_STREAM_INFO, len(data) - _FLAC_LONGEST_FRAME)
+    at, tried = len(data), 0
+    while tried < _FLAC_CANDIDATES and (at := data.rfind(b"\xff", start, at)) >= 0:
+        if _is_flac_header(data[at : at + _FLAC_LONGEST_HEADER]):
+            tried += 1
+            if _crc16(data[at:]) == 0:
+                return True
     return False
+
+
+def _is_flac_header(data: bytes | bytearray) -> bool:
+    """Whether a frame's header with the right checksum begins here (RFC 9639 section 9.1).
+
+    What stands for the samples may hold the same two bytes hundreds of times.
+    """
+    if len(data) < _FLAC_SHORTEST_HEADER or data[1] & 0xFE != 0xF8:  # noqa: PLR2004 - the RFC's
+        return False
+    number = max(1, 8 - (data[4] ^ 0xFF).bit_length())  # bytes, coded as in UTF-8
+    block, rate = data[2] >> 4, data[2] & 0x0F
+    size = 4 + number + _FLAC_BLOCK_BYTES.get(block, 0) + _FLAC_RATE_BYTES.get(rate, 0)
+    return _crc8(data[: size + 1]) == 0
+
+
+def _crc8(data: bytes | bytearray) -> int:
+    """Return the CRC with polynomial 0x07; 0 for data that ends with its own."""
+    crc = 0
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc << 1 & 0xFF ^ (0x07 if crc & 0x80 else 0)
+    return crc
 
 
 def _crc16(data: bytes | bytearray) -> int:
