@@ -62,7 +62,17 @@ class Segmenter:
     def finish(self, piece: str = "") -> list[Segment]:
         """Return what is left, now that no more text comes but this last piece."""
         self._text += piece
+        if self._is_one():
+            return [self._emit(len(self._text))]
         return self._take(final=True)
+
+    def _is_one(self) -> bool:
+        """Whether all that is left is clearly one utterance, as most short texts are."""
+        end = len(self._text)
+        if self._fast or not 0 < end - self._begin <= self._limit:
+            return False
+        # What ends a sentence at the very end is no matter.
+        return not self._language.candidate.search(self._text, self._scanned, end - 1)
 
     def _take(self, *, final: bool) -> list[Segment]:
         taken: list[Segment] = []
