@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import anyio
@@ -114,6 +115,16 @@ def test_what_comes_too_late_for_the_deadline_is_refused_at_once(backend: str) -
         await limit.acquire(1, deadline=asked + 61)
 
     virtual_time(main, backend=backend)
+
+
+@pytest.mark.anyio
+async def test_a_deadline_at_the_very_moment_is_kept_however_it_is_rounded() -> None:
+    rounded = math.nextafter(60.0, 0.0)
+    times = [0.0]
+    limit = RateLimit(1, None, clock=lambda: times[-1])
+    await limit.acquire(1)
+    times.append(rounded)
+    await limit.acquire(1, deadline=rounded)
 
 
 def test_those_who_wait_count_for_the_deadline(backend: str) -> None:

@@ -11,6 +11,8 @@ import anyio
 from ttskit.errors import RateLimitedError
 
 _MINUTE = 60.0
+_ROUNDING_S = 1e-6
+"""Who waits exactly as long as it was told is let through, however the sum is rounded."""
 
 
 class _Spent:
@@ -95,7 +97,7 @@ class RateLimit:
             return
         now = self._clock()
         at = self._expected(now, characters)
-        if deadline is not None and at > deadline:
+        if deadline is not None and at > deadline + _ROUNDING_S:
             wait = at - now
             message = f"the limit per minute leaves no room for {wait:.1f} s"
             raise RateLimitedError(message, retry_after=wait)
