@@ -7,7 +7,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from queue import SimpleQueue
 from typing import NamedTuple
 
 from ttskit.telemetry.events import (
@@ -29,6 +28,9 @@ WINDOW_S = 300.0
 
 CALLS_KEPT = 1000
 """The latest calls of a provider's model that are remembered within the window."""
+
+INBOX_LIMIT = 100
+"""Events that wait to be entered in the books."""
 
 MODELS_KEPT = 100
 """A caller may name any model, and each has a record: the one unused for longest gives way."""
@@ -153,9 +155,10 @@ class HealthBook:
     def __init__(self, clock: Clock, *, window_s: float = WINDOW_S) -> None:
         self._clock = clock
         self._window_s = window_s
-        # The garbage collector may end a stream, and so record an event, at any line of this
-        # class: what comes while the lock is held waits in the inbox.
-        self._inbox: SimpleQueue[tuple[Event, float]] = SimpleQueue()
+        # Read by whoever wants to know, or when it is full: many events at once cost less than
+        # each by itself. And the garbage collector may end a stream, and so record an event, at
+        # any line of this class: appending is safe there, taking the lock would not be.
+        self._inbox: deque[tuple[Event, float]] = deque()
         self._lock = threading.Lock()
         self._records: dict[tuple[str, str | None], _Record] = {}
         self._tallies: dict[str, _Tally] = {}
@@ -163,8 +166,8 @@ class HealthBook:
 
     def record(self, event: Event) -> None:
         """Take in an event of any kind, when it happens; never waits."""
-        self._inbox.put((event, self._clock()))
-        if self._lock.acquire(blocking=False):
+        self._inbox.append((event, self._clock()))
+        if len(self._inbox) >= INBOX_LIMIT and self._lock.acquire(blocking=False):
             try:
                 self._read_inbox()
             finally:
@@ -198,8 +201,8 @@ class HealthBook:
             )
 
     def _read_inbox(self) -> None:
-        for _ in range(self._inbox.qsize()):
-            self._take_in(*self._inbox.get_nowait())
+        for _ in range(len(self._inbox)):
+            self._take_in(*self._inbox.popleft())
 
     def _take_in(self, event: Event, now: float) -> None:
         match event:
