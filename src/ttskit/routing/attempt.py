@@ -72,7 +72,8 @@ class Attempt:
         if not self._provider.is_open:
             await self._provider.open()
         lowered = self._lower()
-        self._recorder.note(self._notices(lowered))
+        if notices := self._notices(lowered):
+            self._recorder.note(notices)
         try:
             for piece in lowered.pieces:
                 if isinstance(piece, Silence):
@@ -97,7 +98,7 @@ class Attempt:
 
     def _lower(self) -> Lowered:
         lowered = self._lowered_to(self._able.ssml)
-        if any(
+        if self._able.ssml and any(
             isinstance(p, Speech) and p.is_ssml and self._is_too_long(p.text)
             for p in lowered.pieces
         ):
@@ -127,6 +128,8 @@ class Attempt:
             Notice(loss.code, loss.element, loss.message, name, loss.span)
             for loss in lowered.losses
         ]
+        if not notices:
+            return notices
         refused = [notice for notice in notices if notice.code != "emulated"]
         if self._options.strict and refused:
             reason = refused[0].message.removeprefix(f"{name} ")

@@ -73,17 +73,19 @@ class Production:
             Exception: As ``Performance.run``.
         """
         self._tell("opened")
-        outcome = "cancelled"
+        outcome, origin = "cancelled", self.stage.origin
 
         async def play(cue: Cue, take: Take) -> None:
             for chunk in self.stage.play(cue, take):
-                await self._hand_over(chunk, deliver)
+                await deliver(chunk)
+                if origin.time_to_first_audio is None:
+                    origin.time_to_first_audio = now() - self.booth.start()
 
         try:
             await self.performance.run(play)
             if not self.stage.is_finished and (last := self.stage.finish()):
                 await deliver(last)
-            outcome = str(self.stage.origin.outcome)
+            outcome = str(origin.outcome)
             self._remember_speaker()
         except TTSError as error:
             outcome = error.code
@@ -93,12 +95,6 @@ class Production:
             raise
         finally:
             self._tell(outcome)
-
-    async def _hand_over(self, chunk: AudioChunk, deliver: Deliver) -> None:
-        await deliver(chunk)
-        origin = self.stage.origin
-        if origin.time_to_first_audio is None:
-            origin.time_to_first_audio = now() - self.booth.start()
 
     def _remember_speaker(self) -> None:
         talk = self.booth.options.tags.get(CONVERSATION_TAG)
