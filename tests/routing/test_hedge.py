@@ -156,22 +156,25 @@ def test_second_calls_stay_a_small_share(on_virtual_time: Run) -> None:
     assert 0 < len(second.requests) <= 0.05 * 600 + 1
 
 
-@pytest.mark.anyio
-async def test_a_contest_may_be_cancelled_anywhere() -> None:
+def test_a_contest_may_be_cancelled_anywhere(on_virtual_time: Run) -> None:
     first, second = pair()
-    async with AsyncTTSService(
-        {"routing": {"hedge": {"enabled": True, "minimum_calls": 1, "ratio": 1}}},
-        providers=[MockAdapter(provider="first"), second],
-    ) as tts:
-        await tts.synthesize("Hello.")
-        await tts.synthesize("Hello.")
+    settings = {"routing": {"hedge": {"enabled": True, "minimum_calls": 1, "ratio": 1.0}}}
 
-        async def work() -> None:
-            async with tts.stream("One two.", delivery="live") as speech:
-                async for _ in speech:
-                    pass
+    async def main() -> None:
+        async with AsyncTTSService(settings, providers=[first, second]) as tts:
+            await practised(tts)
+            first.faults.slow(first=0.5)
 
-        async def nothing_runs() -> None:
-            assert first.running == second.running == 0
+            async def work() -> None:
+                async with tts.stream("One two.", delivery="live") as speech:
+                    async for _ in speech:
+                        pass
 
-        await CancelSweep(work, invariant=nothing_runs, times=2).run()
+            async def nothing_runs() -> None:
+                assert first.running == second.running == 0
+                assert {one.state for one in tts.health()} == {"closed"}
+
+            await CancelSweep(work, invariant=nothing_runs).run()
+        assert second.requests
+
+    on_virtual_time(main)
