@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ttskit.codecs.decode import decode, open_decoder
@@ -167,8 +167,11 @@ def test_a_file_cut_short_is_refused(name: str, backend: Backend | None, part: f
 def test_a_stream_cut_short_is_refused(name: str, part: float) -> None:
     encoder = open_encoder(name, sample_rate=24_000)
     data = encoder.encode(sound(9_000)) + encoder.finish()
+    cut = int(len(data) * part)
+    # Between two frames a cut leaves no trace, as check_whole says.
+    assume(name != "flac" or data[cut : cut + 2] != b"\xff\xf8")
     with pytest.raises(InvalidResponseError):
-        in_chunks(data[: int(len(data) * part)], name, [])
+        in_chunks(data[:cut], name, [])
 
 
 @pytest.mark.parametrize(("name", "channels"), [("pcm", 1), ("pcm", 2), ("mulaw", 2)])
