@@ -181,6 +181,14 @@ def test_without_word_times_at_most_a_word_or_two_is_said_again_or_lost(at: floa
     assert heard[-1] == "fourteen."
 
 
+def test_what_was_changed_in_the_text_is_reported_once() -> None:
+    first, second = pair()
+    first.faults.die_mid_stream(at=0.7)
+    text = "One\u200b two three four five six."
+    _, speech = virtual_time(lambda: live(first, second, text=text))
+    assert [notice.code for notice in speech.warnings].count("text_changed") == 1
+
+
 def test_a_guessed_place_is_reported() -> None:
     first, second = pair(word_timestamps=EMULATED)
     first.faults.die_mid_stream(at=0.7)

@@ -139,7 +139,7 @@ class Stage:
         turn = self._turn_of(cue, take)
         samples = self._joined(cue, take, self._fit(take, turn), turn)
         words = self._enter(cue, take, len(samples), turn)
-        self._note(cue.passage, take)
+        self._note(cue.passage, take, turn)
         if take.completes:
             self._is_within_sentence = not cue.ends_sentence
             self._tell_utterance(cue, take)
@@ -263,7 +263,7 @@ class Stage:
         )
         return words
 
-    def _note(self, passage: Passage, take: Take) -> None:
+    def _note(self, passage: Passage, take: Take, turn: _Turn) -> None:
         self.origin.provider, self.origin.voice = take.provider, take.voice
         self.origin.model = take.model
         self.origin.request_id = take.request_id or self.origin.request_id
@@ -271,8 +271,11 @@ class Stage:
             self.origin.cost = take.cost + (self.origin.cost or 0.0)
         if self._first_provider != take.provider:
             self.origin.outcome = Outcome.RESUMED
-        for notice in (*take.notices, *map(_text_changed, passage.changes)):
+        for notice in take.notices:
             self._warn(notice)
+        if take.begins and not turn.is_resumed:
+            for change in passage.changes:
+                self._warn(_text_changed(change))
 
     def _tell_utterance(self, cue: Cue, take: Take) -> None:
         self._booth.tell(
