@@ -453,11 +453,11 @@ def _studio(settings: Settings, seats: Sequence[_Seat], desk: Desk) -> Studio:
     from ttskit.resilience.now import now
     from ttskit.resources.host import Resources  # numpy and anyio load on first use
     from ttskit.routing.booth import Policy
+    from ttskit.routing.hedge import observing
     from ttskit.routing.provider import Provider
     from ttskit.routing.script import Layout
     from ttskit.routing.strategy import Chooser, Strategy
     from ttskit.routing.studio import Studio
-    from ttskit.telemetry.events import AttemptEvent
 
     def first_audio(provider: str) -> float | None:
         measured = desk.book.of(provider).time_to_first_audio
@@ -466,13 +466,7 @@ def _studio(settings: Settings, seats: Sequence[_Seat], desk: Desk) -> Studio:
     hedge = settings.routing.hedge
     hedging = Hedging(hedge, clock=now) if hedge.enabled else None
 
-    def tell(event: Event) -> None:
-        desk.tell(event)
-        if hedging is None or not isinstance(event, AttemptEvent):
-            return
-        if event.time_to_first_audio is not None:
-            hedging.observe(event.provider, event.time_to_first_audio)
-
+    tell = desk.tell if hedging is None else observing(desk.tell, hedging)
     resources = Resources(
         downloads=settings.resources.downloads, threads=settings.resources.threads
     )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Deliver = Callable[[AudioChunk], Awaitable[None]]
 
 
-class _Recital:
+class _Course:
     """One production and the session it fills: all of a stream but the handle on it.
 
     It never refers to the handle, which may so be collected while the production runs.
@@ -161,9 +161,9 @@ class _Recital:
         )
 
 
-def _drop(recital: _Recital) -> None:
+def _drop(course: _Course) -> None:
     """End what a handle that is gone had begun; called by any thread, at any time."""
-    if recital.drop():
+    if course.drop():
         warnings.warn(
             "a stream was dropped without being closed; use it as a context manager",
             ResourceWarning,
@@ -187,9 +187,9 @@ class SpeechStream:
     def __init__(
         self, production: Production, streams: StreamRegistry, *, on_close: Callable[[], None]
     ) -> None:
-        self._recital = _Recital(production, streams, on_close)
+        self._course = _Course(production, streams, on_close)
         self._stage = production.stage
-        weakref.finalize(self, _drop, self._recital).atexit = False
+        weakref.finalize(self, _drop, self._course).atexit = False
 
     @property
     def ledger(self) -> tuple[Spoken, ...]:
@@ -226,10 +226,10 @@ class SpeechStream:
 
     def abort(self, error: Exception) -> None:
         """End the stream: whoever reads it gets ``error``."""
-        self._recital.production.performance.abort(error)
+        self._course.production.performance.abort(error)
 
     async def __aenter__(self) -> Self:
-        self._recital.enter()
+        self._course.enter()
         return self
 
     async def __aexit__(
@@ -238,14 +238,14 @@ class SpeechStream:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._recital.aclose()
+        await self._course.aclose()
 
     def __aiter__(self) -> Self:
         return self
 
     # No coroutine of its own: the frame of one that was cancelled would hold the handle.
     def __anext__(self) -> Coroutine[Any, Any, AudioChunk]:
-        return self._recital.next_or_stop()
+        return self._course.next_or_stop()
 
     async def next_chunk(self) -> AudioChunk | None:
         """Return the next chunk; None when all was said, or the stream was closed.
@@ -255,7 +255,7 @@ class SpeechStream:
             StreamInterruptedError: Speech ended early; what was heard is on the error.
             TTSError: Nothing was heard, and why.
         """
-        return await self._recital.next_chunk()
+        return await self._course.next_chunk()
 
     async def ready_chunks(self) -> list[AudioChunk]:
         """Return the next chunk and those ready behind it; an empty list when all was said.
@@ -263,7 +263,7 @@ class SpeechStream:
         Raises:
             TTSError: As for ``next_chunk``.
         """
-        return await self._recital.ready_chunks()
+        return await self._course.ready_chunks()
 
     async def collect(self) -> Audio:
         """Read the stream to its end and return it as one piece of audio.
@@ -272,14 +272,14 @@ class SpeechStream:
             InvalidParameterError: Chunks were taken already.
             StreamInterruptedError: Speech ended early; the error has the audio so far.
         """
-        return await self._recital.collect()
+        return await self._course.collect()
 
     async def aclose(self) -> None:
         """End the provider's work, if there is any left; safe to call again.
 
         A task that waits for a chunk gets the end of the stream.
         """
-        await self._recital.aclose()
+        await self._course.aclose()
 
 
 class SyncSpeechStream:

@@ -354,7 +354,9 @@ def test_a_provider_that_is_switched_off_is_not_asked_until_it_is_reset(
         async with AsyncTTSService(providers=[first, second]) as tts:
             tts.force("first", "open")
             await anyio.sleep(3_600)
-            assert (await tts.synthesize("Hello.")).origin.provider == "second"
+            origin = (await tts.synthesize("Hello.")).origin
+            assert origin.provider == "second"
+            assert origin.attempts[0].message == "was switched off"
             tts.reset("first")
             assert (await tts.synthesize("Hello.")).origin.provider == "first"
 

@@ -38,6 +38,13 @@ from ttskit.testing.modem import Modem
 from ttskit.voices import Voice
 
 SPEECH = "/speech"
+HTTPX_LEAVES_GENERATORS = [
+    # It nests them and closes the outer one only; trio tells of those within.
+    pytest.mark.filterwarnings("ignore:Async generator 'http:ResourceWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in. <async_gen:pytest.PytestUnraisableExceptionWarning"
+    ),
+]
 REFUSALS: dict[int, type[TTSError]] = {
     400: InvalidParameterError,
     401: AuthenticationError,

@@ -5,17 +5,13 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from tests.wire.conftest import SPEECH, Clouds
+from tests.wire.conftest import HTTPX_LEAVES_GENERATORS, SPEECH, Clouds
 from ttskit import AsyncTTSService
 from ttskit.testing import CancelSweep, transcribe
 
 pytestmark = [
     pytest.mark.anyio,
-    # httpx nests generators and closes the outer one only; trio tells of those within.
-    pytest.mark.filterwarnings("ignore:Async generator 'http:ResourceWarning"),
-    pytest.mark.filterwarnings(
-        "ignore:Exception ignored in. <async_gen:pytest.PytestUnraisableExceptionWarning"
-    ),
+    *HTTPX_LEAVES_GENERATORS,
 ]
 TEXT = "One two."
 

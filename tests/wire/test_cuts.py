@@ -5,22 +5,17 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 import anyio
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.effort import examples
-from tests.wire.conftest import Clouds, spoken
+from tests.wire.conftest import HTTPX_LEAVES_GENERATORS, Clouds, spoken
 from ttskit.audio import Audio
 from ttskit.testing import Framing, Reply, transcribe
 from ttskit.testing.wire import Ending
 
 pytestmark = [
-    # httpx nests generators and closes the outer one only; trio tells of those within.
-    pytest.mark.filterwarnings("ignore:Async generator 'http:ResourceWarning"),
-    pytest.mark.filterwarnings(
-        "ignore:Exception ignored in. <async_gen:pytest.PytestUnraisableExceptionWarning"
-    ),
+    *HTTPX_LEAVES_GENERATORS,
 ]
 TEXT = "One two three four."
 RATE = 8_000

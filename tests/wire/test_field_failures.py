@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 import soundfile
 
-from tests.wire.conftest import Clouds, spoken
+from tests.wire.conftest import HTTPX_LEAVES_GENERATORS, Clouds, spoken
 from ttskit.audio import Outcome
 from ttskit.errors import (
     AllProvidersFailedError,
@@ -24,11 +24,7 @@ from ttskit.testing.wire import Ending
 
 pytestmark = [
     pytest.mark.anyio,
-    # httpx nests generators and closes the outer one only; trio tells of those within.
-    pytest.mark.filterwarnings("ignore:Async generator 'http:ResourceWarning"),
-    pytest.mark.filterwarnings(
-        "ignore:Exception ignored in. <async_gen:pytest.PytestUnraisableExceptionWarning"
-    ),
+    *HTTPX_LEAVES_GENERATORS,
 ]
 TEXT = "One two three. Four five six. Seven eight nine."
 FIRST_SENTENCE = "One two three."

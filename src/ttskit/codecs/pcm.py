@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -47,6 +48,16 @@ def from_pcm(pcm: bytes | bytearray | memoryview, *, channels: int = 1) -> Sampl
 def as_frames(samples: Samples) -> Samples:
     """Return a view of shape (frames, channels), of one channel where there was no such axis."""
     return samples[:, np.newaxis] if samples.ndim == 1 else samples
+
+
+def concatenated(parts: Sequence[Samples]) -> Samples:
+    """Return the parts, all of one shape but for their length, as one array; no copy of a lone one.
+
+    No parts are no frames of one channel.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
 def check_finite(samples: Samples) -> None:

@@ -237,13 +237,14 @@ class Guard:
         if prober is None:
             return
         state = breaker.snapshot()
-        if state.next_probe_in == 0:
+        wait = state.next_probe_in
+        if state.state is not BreakerState.OPEN or wait is None:
+            return  # where a person switched it off, the breaker says so itself
+        if wait == 0:
             prober.start()
-        if state.state is BreakerState.OPEN:
-            wait = state.next_probe_in
-            raise CircuitOpenError(
-                "failed of late, not asked", provider=self._provider, retry_after=wait
-            )
+        raise CircuitOpenError(
+            "failed of late, not asked", provider=self._provider, retry_after=wait
+        )
 
     def _prober(self, model: str | None) -> Prober | None:
         if self._check is None:

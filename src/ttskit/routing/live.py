@@ -15,7 +15,7 @@ import numpy as np
 from ttskit.adapters.base import AudioSource, Support, TimedText
 from ttskit.audio import Notice, TimingSource, WordTiming
 from ttskit.codecs.loudness import apply_gain
-from ttskit.codecs.pcm import Samples, as_frames
+from ttskit.codecs.pcm import Samples, as_frames, concatenated
 from ttskit.codecs.splice import FADE_S, fade_edges, silence
 from ttskit.errors import InvalidResponseError
 from ttskit.request import SpeechOptions, Timestamps
@@ -23,10 +23,9 @@ from ttskit.routing.part import Part
 from ttskit.routing.provider import Provider
 from ttskit.routing.recording import Bill, Decoding, check_rate
 from ttskit.routing.take import Emit, Take
-from ttskit.routing.timing import split_characters
+from ttskit.routing.timing import estimate_words, splits_words
 from ttskit.routing.verdict import SILENCE_PEAK, check_length, check_said
 from ttskit.text.passage import Passage
-from ttskit.text.words import spread
 
 HOLD_S = 0.3
 """Audio held back where words are not timed: somewhere in it is the pause between two words."""
@@ -115,7 +114,10 @@ class Release:
         if self._pace_s is not None:
             begin, end = self.upto, self.received / self.sample_rate
             start = self._words[self._said - 1].end if self._said else self._audible_from_s
-            self._words = [*self.said, *_spread(self._text, begin, start, end)]
+            self._words = [
+                *self.said,
+                *estimate_words(self._text, start=start, end=end, since=begin),
+            ]
         self._said = len(self._words)
         return rest
 
@@ -142,7 +144,8 @@ class Release:
         self._audible_at = self.received + int(loud[0])
         if self._pace_s is not None:
             start = self._audible_from_s
-            self._words = _spread(self._text, 0, start, start + self._pace_s * len(self._text))
+            end = start + self._pace_s * len(self._text)
+            self._words = estimate_words(self._text, start=start, end=end)
 
     def _end_of_words(self) -> int:
         """Return the frame at which the last word ends that is there in full."""
@@ -174,16 +177,8 @@ class Release:
 
     def _joined(self) -> Samples:
         if len(self._held) != 1:
-            self._held = [np.concatenate(self._held) if self._held else np.zeros(0, np.float32)]
+            self._held = [concatenated(self._held)]
         return self._held[0]
-
-
-def _spread(text: str, begin: int, start: float, end: float) -> list[TimedText]:
-    """Return the words from a character on, spread over so many seconds."""
-    return [
-        TimedText(since, until, (begin + span[0], begin + span[1]))
-        for span, since, until in spread(text[begin:], start=start, end=end)
-    ]
 
 
 def _quietest(samples: Samples, sample_rate: int) -> int:
@@ -370,14 +365,9 @@ class Broadcast:
         call.told += len(said)
         if self._options.timestamps is Timestamps.NONE:
             return ()
-        able = self._provider.capabilities
         origin = TimingSource.ESTIMATED if call.release.is_guessed else TimingSource.NATIVE
-        if (
-            self._options.timestamps is Timestamps.CHARACTER
-            and able.character_timestamps is not Support.NATIVE
-        ):
-            said, origin = split_characters(said), TimingSource.ESTIMATED
-        return tuple(call.part.timing(word, call.start_s, origin) for word in said)
+        by_character = splits_words(self._options.timestamps, self._provider.capabilities)
+        return tuple(call.part.timings(said, call.start_s, origin, by_character=by_character))
 
     def _put(
         self,

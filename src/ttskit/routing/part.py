@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ttskit.adapters.base import TimedText
 from ttskit.audio import TimingSource, WordTiming
 from ttskit.routing.honour import Prosody
+from ttskit.routing.timing import split_characters
 from ttskit.routing.voicing import Casting
 from ttskit.text.lower import Speech
 
@@ -38,8 +40,27 @@ class Part:
         """Return where in the caller's own text the first ``index`` characters of this one end."""
         return self.speech.offsets.span(0, self.start + index)[1]
 
-    def timing(self, word: TimedText, start: float, origin: TimingSource) -> WordTiming:
-        """Return the word's times ``start`` seconds later, on the caller's own text."""
+    def timings(
+        self,
+        timed: Sequence[TimedText],
+        start: float,
+        origin: TimingSource,
+        *,
+        by_character: bool,
+    ) -> list[WordTiming]:
+        """Return the words' times ``start`` seconds later, on the caller's own text.
+
+        Args:
+            timed: From the start of the audio.
+            start: Seconds.
+            origin: Where the times come from.
+            by_character: Each word's time is shared out among its characters, an estimate.
+        """
+        if by_character:
+            timed, origin = split_characters(timed), TimingSource.ESTIMATED
+        return [self._timing(word, start, origin) for word in timed]
+
+    def _timing(self, word: TimedText, start: float, origin: TimingSource) -> WordTiming:
         first, end = word.span
         return WordTiming(
             word=self.text[first:end],

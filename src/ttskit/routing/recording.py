@@ -8,11 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
-from ttskit.adapters.base import AudioSource, Support
+from ttskit.adapters.base import AudioSource
 from ttskit.audio import Notice, TimingSource, WordTiming
 from ttskit.codecs.decode import Decoder, open_decoder
 from ttskit.codecs.loudness import apply_gain
-from ttskit.codecs.pcm import Samples
+from ttskit.codecs.pcm import Samples, concatenated
 from ttskit.codecs.resample import resample
 from ttskit.codecs.splice import match_channels, silence, speech_bounds
 from ttskit.errors import InvalidResponseError
@@ -20,7 +20,7 @@ from ttskit.request import SpeechOptions, Timestamps
 from ttskit.routing.part import Part
 from ttskit.routing.provider import Provider
 from ttskit.routing.take import Emit, Take
-from ttskit.routing.timing import estimate_words, split_characters
+from ttskit.routing.timing import estimate_words, splits_words
 from ttskit.routing.verdict import check_said, check_speech
 from ttskit.text.plan import Passage
 
@@ -144,7 +144,7 @@ class Recording:
             raise InvalidResponseError("nothing was spoken", provider=self._provider.name)
         self._emit(
             Take(
-                samples=_concatenated(self._parts),
+                samples=concatenated(self._parts),
                 sample_rate=self._sample_rate,
                 words=tuple(self._words),
                 provider=self._provider.name,
@@ -177,16 +177,17 @@ class Recording:
         self._frames += len(samples)
 
     def _timings(self, heard: _Heard, part: Part, start: float) -> list[WordTiming]:
-        wanted = self._options.timestamps
         timed, origin = list(heard.source.words), TimingSource.NATIVE
         if not timed and not part.speech.is_ssml:
             first, end = _audible(heard.samples, heard.sample_rate)
             timed = estimate_words(part.text, start=first, end=end)
             origin = TimingSource.ESTIMATED
-        able = self._provider.capabilities
-        if wanted is Timestamps.CHARACTER and able.character_timestamps is not Support.NATIVE:
-            timed, origin = split_characters(timed), TimingSource.ESTIMATED
-        return [part.timing(word, start, origin) for word in timed]
+        return part.timings(
+            timed,
+            start,
+            origin,
+            by_character=splits_words(self._options.timestamps, self._provider.capabilities),
+        )
 
 
 class Bill:
@@ -274,16 +275,10 @@ async def _read(source: AudioSource) -> tuple[Samples, int]:
     decoding = Decoding(source)
     parts = [decoding.decode(chunk) async for chunk in source.chunks]
     parts.append(decoding.finish())
-    return _concatenated([part for part in parts if len(part)]), decoding.sample_rate
+    return concatenated([part for part in parts if len(part)]), decoding.sample_rate
 
 
 def _audible(samples: Samples, sample_rate: int) -> tuple[float, float]:
     """Return when speech starts and ends, in seconds: the pauses around it hold no words."""
     first, end = speech_bounds(samples, sample_rate, keep_s=0.0)
     return first / sample_rate, end / sample_rate
-
-
-def _concatenated(arrays: list[Samples]) -> Samples:
-    if len(arrays) == 1:
-        return arrays[0]
-    return np.concatenate(arrays) if arrays else np.zeros(0, np.float32)

@@ -22,7 +22,7 @@ from ttskit.audio import (
 from ttskit.codecs.encode import Encoder, open_encoder
 from ttskit.codecs.formats import FORMATS, supported_rate
 from ttskit.codecs.loudness import apply_gain, gain_to, speech_level
-from ttskit.codecs.pcm import Samples, to_pcm
+from ttskit.codecs.pcm import Samples, concatenated, to_pcm
 from ttskit.codecs.resample import Resampler, resample
 from ttskit.codecs.splice import match_channels, speech_bounds
 from ttskit.errors import InvalidParameterError
@@ -49,8 +49,6 @@ FALLBACK_RATE = 24_000
 class _Turn:
     """A provider's turn at an utterance, as it is heard."""
 
-    start: int
-    """Character of the caller's text."""
     first: int
     """Frame of the request."""
     gain: float
@@ -78,7 +76,7 @@ class _Turn:
             ready.append(self._resampler.finish())
             # A turn that failed behind its last word is closed once more, by an empty take.
             self._resampler = None
-        return ready[0] if len(ready) == 1 else np.concatenate(ready)
+        return concatenated(ready)
 
 
 class Stage:
@@ -165,7 +163,7 @@ class Stage:
     def audio(self, chunks: Sequence[AudioChunk]) -> Audio:
         """Return all the chunks played as one piece of audio in the format asked for."""
         return Audio.from_samples(
-            _joined([chunk.samples for chunk in chunks if len(chunk.samples)]),
+            concatenated([chunk.samples for chunk in chunks if len(chunk.samples)]),
             sample_rate=self.sample_rate or FALLBACK_RATE,
             format=self._options.format or AudioFormat.WAV,
             words=[word for chunk in chunks for word in chunk.words],
@@ -195,7 +193,7 @@ class Stage:
                 self._utterance_from = self.ledger.frames
                 self._is_resumed = False
             self._is_resumed |= is_resumed
-            self._turn = _Turn(start, self.ledger.frames, self._gain_for(take), is_resumed)
+            self._turn = _Turn(self.ledger.frames, self._gain_for(take), is_resumed)
         return self._turn
 
     def _gain_for(self, take: Take) -> float:
@@ -385,12 +383,6 @@ def _said(cue: Cue, span: Span) -> str:
     if len(cue.text) == cue.passage.span[1] - start:
         return cue.text[span[0] - start : span[1] - start]
     return cue.passage.text_within(span)
-
-
-def _joined(parts: Sequence[Samples]) -> Samples:
-    if len(parts) == 1:
-        return parts[0]
-    return np.concatenate(parts) if parts else _no_samples(1)
 
 
 def _no_samples(channels: int) -> Samples:

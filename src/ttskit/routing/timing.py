@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ttskit.adapters.base import TimedText
+from ttskit.adapters.base import Capabilities, Support, TimedText
+from ttskit.request import Timestamps
 from ttskit.text.words import spread
 
 
-def estimate_words(text: str, *, start: float, end: float) -> list[TimedText]:
-    """Spread the words of ``text`` over the seconds from ``start`` to ``end`` by their length."""
+def estimate_words(text: str, *, start: float, end: float, since: int = 0) -> list[TimedText]:
+    """Spread the words of ``text`` over the seconds from ``start`` to ``end`` by their length.
+
+    Only those from the character ``since`` on, where it is given.
+    """
     return [
-        TimedText(begin, until, span) for span, begin, until in spread(text, start=start, end=end)
+        TimedText(begin, until, (since + span[0], since + span[1]))
+        for span, begin, until in spread(text[since:], start=start, end=end)
     ]
+
+
+def splits_words(wanted: Timestamps, capabilities: Capabilities) -> bool:
+    """Whether characters are to be timed by whom times words at most."""
+    times_characters = capabilities.character_timestamps is Support.NATIVE
+    return wanted is Timestamps.CHARACTER and not times_characters
 
 
 def split_characters(timed: Sequence[TimedText]) -> list[TimedText]:
