@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from weakref import WeakSet
 
@@ -152,6 +152,7 @@ class Studio:
         self._casts = Casts(self._providers, aliases)
         self._resources = resources
         self._layout = layout
+        self._whole_layout = replace(layout, fast_start=False)
         self._within = within
         self._running: WeakSet[Performance] = WeakSet()
         self._is_closed = False
@@ -291,12 +292,10 @@ class Studio:
         return [by_name[name] for name in self._chooser.order(offers, talk)]
 
     def _layout_for(self, options: SpeechOptions, *, is_stream: bool) -> Layout:
-        return Layout(
-            language=options.language or self._layout.language,
-            fast_start=self._layout.fast_start and is_stream,
-            utterance_characters=self._layout.utterance_characters,
-            max_characters=self._layout.max_characters,
-        )
+        layout = self._layout if is_stream else self._whole_layout
+        if options.language is None:
+            return layout
+        return replace(layout, language=options.language)
 
     def _check_open(self) -> None:
         if self._is_closed:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 
 import sentencex
 
@@ -92,12 +93,17 @@ class Language:
     ordinals: bool
     english: bool
 
-    @classmethod
-    def of(cls, tag: str | None) -> Language:
+    @staticmethod
+    def of(tag: str | None) -> Language:
         """Return the rules for a BCP 47 tag; English ones where it is None."""
-        code = (tag or "en").split("-")[0].lower()
-        stops = STOPS + FULL_STOPS + (";" if code == "el" else "")
-        return cls(code, _candidate(stops), code in _ORDINAL_LANGUAGES, code == "en")
+        return _language((tag or "en").split("-")[0].lower())
+
+
+# Bounded, as callers may name any language.
+@lru_cache(maxsize=64)
+def _language(code: str) -> Language:
+    stops = STOPS + FULL_STOPS + (";" if code == "el" else "")
+    return Language(code, _candidate(stops), code in _ORDINAL_LANGUAGES, code == "en")
 
 
 def _candidate(stops: str) -> re.Pattern[str]:
@@ -125,6 +131,8 @@ def judge(view: View, found: re.Match[str], language: Language) -> Verdict:
 
 def column_after(text: str, begin: int, end: int, column: int) -> int:
     """Return how many characters of the line stand before ``end``, given those before ``begin``."""
+    if text[begin:end].isprintable():  # as no line break is
+        return column + end - begin
     last = max(text.rfind(mark, begin, end) for mark in LINE_BREAKS)
     return end - last - 1 if last >= 0 else column + end - begin
 

@@ -11,7 +11,7 @@ from ttskit.text.sanitise import is_speakable
 from ttskit.text.spans import Offsets, Span
 from ttskit.text.ssml.render import render
 from ttskit.text.ssml.say_as import is_spelled, spelled
-from ttskit.text.style import Style, VoiceChoice
+from ttskit.text.style import PLAIN, Style, VoiceChoice
 
 __all__ = ["Loss", "Lowered", "Piece", "Silence", "Speech", "lower"]
 
@@ -47,9 +47,6 @@ class Silence:
     """A pause, for which no engine is needed."""
 
     seconds: float
-
-
-_PLAIN = Style()
 
 
 Piece: TypeAlias = Speech | Silence
@@ -229,7 +226,7 @@ def _speech(parts: list[_Part], language: str | None) -> Iterator[Speech]:
     if not any(part.is_speakable for part in parts):
         return
     runs, settings = [part.run for part in parts], parts[0].settings
-    is_ssml = any(run.pause or run.marks or run.style != Style() for run in runs)
+    is_ssml = any(run.pause or run.marks or run.style != PLAIN for run in runs)
     if is_ssml:
         text, offsets = render(runs, language=settings.language or language)
     else:
@@ -248,7 +245,8 @@ def _speech(parts: list[_Part], language: str | None) -> Iterator[Speech]:
 
 def _is_plain(run: Run) -> bool:
     """Whether any engine can speak it as it is."""
-    return not run.pause and not run.marks and run.style == _PLAIN and is_speakable(run.text)
+    is_plain = run.style is PLAIN or run.style == PLAIN  # comparing every field is slow
+    return is_plain and not run.pause and not run.marks and is_speakable(run.text)
 
 
 def _trimmed(runs: Sequence[Run]) -> tuple[str, Offsets]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ttskit.text.sanitise import Change, is_speakable
 from ttskit.text.spans import Offsets, Span
-from ttskit.text.style import Style
+from ttskit.text.style import PLAIN, Style
 
 _CLOSING = " \t\r\n.,;:!?\u2026)]}\u00bb\u201d\u2019\u3002\u3001\uff01\uff0c\uff1f"
 """What may stand between the end of a word and the next one, and is not to be read by itself."""
@@ -42,7 +42,7 @@ class Run:
 
     text: str
     offsets: Offsets
-    style: Style = field(default_factory=Style)
+    style: Style = PLAIN
     pause: float = 0.0
     """Seconds of silence before the text."""
     marks: tuple[Mark, ...] = ()

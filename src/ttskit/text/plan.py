@@ -13,7 +13,7 @@ from ttskit.text.sanitise import Change, is_speakable, sanitise
 from ttskit.text.segment import Segment, Segmenter, segment
 from ttskit.text.spans import Offsets, Span
 from ttskit.text.ssml.parse import Document, parse
-from ttskit.text.style import Style
+from ttskit.text.style import PLAIN
 
 __all__ = ["Mark", "Passage", "Run", "TextPlanner", "plan_ssml"]
 
@@ -183,7 +183,7 @@ def _closed(passage: Passage, silent: Sequence[_Clean]) -> Passage:
     """Return the passage with the silence after it."""
     pause, marks = _silence(silent)
     end = max(passage.span[1], _extent(silent)[1])
-    last = Run("", Offsets.identity(end), Style(), pause, marks)
+    last = Run("", Offsets.identity(end), PLAIN, pause, marks)
     return replace(
         passage,
         span=(passage.span[0], end),

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from ttskit.text.spans import Offsets, Span
 
@@ -46,8 +47,7 @@ class Change:
     count: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Sanitised:
+class Sanitised(NamedTuple):
     """The text as engines get it, the map back to the caller's text, and what was changed."""
 
     text: str

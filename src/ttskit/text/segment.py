@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ttskit.errors import InvalidParameterError
 from ttskit.text.borders import border, clause_border
@@ -16,8 +16,7 @@ _LOOKAHEAD = 32
 _SPOKEN = re.compile(r"[^\W_]")
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """One utterance: a tile of the source, its trailing white space included."""
 
     text: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 Span = tuple[int, int]
 """Start and end (exclusive) in characters."""
@@ -13,8 +13,7 @@ Span = tuple[int, int]
 _LINEAR = -1
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
+class _Piece(NamedTuple):
     """A stretch of processed text; ``till`` is ``_LINEAR`` where each character has its own source.
 
     Otherwise the whole stretch stands for the whole source span ``(to, till)``.

@@ -59,3 +59,7 @@ class Style:
     def is_whole(self) -> bool:
         """Whether text of this style is one thing that must not be split or joined to another."""
         return self.say_as is not None or self.phoneme is not None or self.written is not None
+
+
+PLAIN = Style()
+"""Text without any markup."""
