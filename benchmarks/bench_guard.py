@@ -90,7 +90,7 @@ async def refusal(*, has_alternative: bool, calls: int) -> float:
         "down",
         GuardSettings(),
         concurrency=1,
-        tell=lambda _: None,
+        tell=lambda *_: None,
         random=Random(),  # noqa: S311 - jitter is no secret
         check=anyio.sleep_forever,
     )

@@ -10,9 +10,9 @@ import anyio
 from ttskit.request import Delivery, SpeechOptions
 from ttskit.resilience.hedge import Hedging
 from ttskit.resilience.now import now
-from ttskit.routing.guard import Tell
 from ttskit.routing.live import Paces
 from ttskit.routing.voicing import Casts
+from ttskit.telemetry.desk import Tell
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,12 +25,13 @@ from ttskit.resilience.settings import (
     TimeoutSettings,
 )
 from ttskit.routing.probe import Prober
-from ttskit.telemetry.events import AttemptEvent, BreakerEvent, Event, RetryEvent
+from ttskit.telemetry.desk import Tell
+from ttskit.telemetry.events import AttemptEvent, BreakerEvent, RetryEvent
+from ttskit.telemetry.health import AttemptFacts
 
 TENANT_TAG = "tenant"
 """The tag of a request that says for whom it is: tenants take turns where calls wait."""
 T = TypeVar("T")
-Tell = Callable[[Event], None]
 _logger = logging.getLogger(__name__)
 
 
@@ -281,7 +283,16 @@ class Guard:
         self, ask: Ask, signs: Signs, number: int, outcome: str, *, counts: bool
     ) -> None:
         self._tell(
-            AttemptEvent(
+            AttemptFacts(
+                self._provider,
+                ask.model,
+                outcome,
+                counts,
+                ask.characters,
+                signs.first_audio_s,
+                time.time(),
+            ),
+            lambda: AttemptEvent(
                 provider=self._provider,
                 model=ask.model,
                 voice=ask.voice,
@@ -294,7 +305,7 @@ class Guard:
                 time_to_first_audio=signs.first_audio_s,
                 request_id=ask.request_id,
                 tags=ask.tags,
-            )
+            ),
         )
 
     def _tell_retry(self, ask: Ask, number: int, error: TTSError, wait: float) -> None:

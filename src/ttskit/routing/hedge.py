@@ -13,19 +13,21 @@ from anyio.abc import TaskGroup
 from ttskit.errors import TTSError
 from ttskit.resilience.hedge import Hedging
 from ttskit.resilience.now import now
-from ttskit.routing.guard import Tell
 from ttskit.routing.provider import Provider
 from ttskit.routing.take import Emit, Take
+from ttskit.telemetry.desk import Tell
 from ttskit.telemetry.events import AttemptEvent, Event
+from ttskit.telemetry.health import AttemptFacts, Facts
 
 
 def observing(tell: Tell, hedging: Hedging) -> Tell:
     """Return what tells of events, and lets hedging know how long first audio takes."""
 
-    def observe(event: Event) -> None:
-        tell(event)
-        if isinstance(event, AttemptEvent) and event.time_to_first_audio is not None:
-            hedging.observe(event.provider, event.time_to_first_audio)
+    def observe(news: Event | Facts, make: Callable[[], Event] | None = None) -> None:
+        tell(news, make)
+        match news:
+            case AttemptEvent() | AttemptFacts() if news.time_to_first_audio is not None:
+                hedging.observe(news.provider, news.time_to_first_audio)
 
     return observe
 

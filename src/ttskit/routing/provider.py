@@ -13,8 +13,10 @@ from ttskit.adapters.base import Adapter, AdapterOptions, AudioSource, Runs, Utt
 from ttskit.errors import ProviderTimeoutError, ServiceClosedError
 from ttskit.resilience.clocks import Watched
 from ttskit.resources.host import Resources
-from ttskit.routing.guard import Ask, Guard, GuardSettings, Signs, Tell
+from ttskit.routing.guard import Ask, Guard, GuardSettings, Signs
+from ttskit.telemetry.desk import Tell
 from ttskit.telemetry.events import Event
+from ttskit.telemetry.health import Facts
 from ttskit.voices import Voice
 
 CLOUD_CONCURRENCY = 20
@@ -29,8 +31,8 @@ CLOSE_TIMEOUT_S = 2.0
 T = TypeVar("T")
 
 
-def _nobody(event: Event) -> None:
-    del event
+def _nobody(news: Event | Facts, make: Callable[[], Event] | None = None) -> None:
+    del news, make
 
 
 @dataclass(frozen=True, slots=True)

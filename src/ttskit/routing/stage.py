@@ -33,6 +33,7 @@ from ttskit.routing.ledger import Ledger
 from ttskit.routing.script import Cue
 from ttskit.routing.take import Take
 from ttskit.telemetry.events import UtteranceEvent
+from ttskit.telemetry.health import UtteranceFacts
 from ttskit.text.plan import Passage
 from ttskit.text.sanitise import Change
 
@@ -276,20 +277,23 @@ class Stage:
                 self._warn(_text_changed(change))
 
     def _tell_utterance(self, cue: Cue, take: Take) -> None:
+        frames = self.ledger.frames - self._utterance_from
+        characters = len(cue.passage.text)
         self._booth.tell(
-            UtteranceEvent(
+            UtteranceFacts(take.provider, characters, frames / self.sample_rate),
+            lambda: UtteranceEvent(
                 provider=take.provider,
                 model=take.model,
                 voice=take.voice,
                 utterance=cue.passage.index,
-                characters=len(cue.passage.text),
+                characters=characters,
                 outcome=str(Outcome.RESUMED if self._is_resumed else Outcome.COMPLETE),
-                frames=self.ledger.frames - self._utterance_from,
+                frames=frames,
                 sample_rate=self.sample_rate,
                 duration=now() - self._booth.start(),
                 request_id=self._booth.request_id,
                 tags=self._options.tags,
-            )
+            ),
         )
 
     def _warn(self, notice: Notice) -> None:

@@ -19,7 +19,6 @@ from ttskit.resilience.breaker import BreakerState
 from ttskit.resilience.now import now
 from ttskit.resources.host import Resources
 from ttskit.routing.booth import Booth, Policy
-from ttskit.routing.guard import Tell
 from ttskit.routing.order import candidates, check_own_options
 from ttskit.routing.performance import Pace, Performance
 from ttskit.routing.provider import Provider
@@ -40,7 +39,9 @@ from ttskit.routing.stage import Stage, check_rate
 from ttskit.routing.strategy import Chooser
 from ttskit.routing.take import Take
 from ttskit.routing.voicing import Casts
+from ttskit.telemetry.desk import Tell
 from ttskit.telemetry.events import StreamEvent
+from ttskit.telemetry.health import StreamFacts
 from ttskit.text.limits import check_text
 from ttskit.voices import Aliases, Voice
 
@@ -72,6 +73,7 @@ class Production:
         Raises:
             Exception: As ``Performance.run``.
         """
+        self.booth.start()
         self._tell("opened")
         outcome, origin = "cancelled", self.stage.origin
 
@@ -102,20 +104,21 @@ class Production:
             self.chooser.note(talk, self.stage.origin.provider)
 
     def _tell(self, outcome: str) -> None:
-        origin, started = self.stage.origin, self.booth.start()
-        self.booth.tell(
-            StreamEvent(
-                provider=origin.provider,
-                model=origin.model,
-                outcome=outcome,
-                characters=self.stage.ledger.characters,
-                frames=self.stage.ledger.frames,
-                sample_rate=self.stage.sample_rate,
-                duration=now() - started,
-                time_to_first_audio=origin.time_to_first_audio,
-                request_id=self.booth.request_id,
-                tags=self.booth.options.tags,
-            )
+        self.booth.tell(StreamFacts(outcome), lambda: self._event(outcome))
+
+    def _event(self, outcome: str) -> StreamEvent:
+        origin = self.stage.origin
+        return StreamEvent(
+            provider=origin.provider,
+            model=origin.model,
+            outcome=outcome,
+            characters=self.stage.ledger.characters,
+            frames=self.stage.ledger.frames,
+            sample_rate=self.stage.sample_rate,
+            duration=now() - self.booth.start(),
+            time_to_first_audio=origin.time_to_first_audio,
+            request_id=self.booth.request_id,
+            tags=self.booth.options.tags,
         )
 
 

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, TypeAlias
 
 from ttskit.telemetry.events import (
     AttemptEvent,
@@ -34,6 +34,47 @@ INBOX_LIMIT = 100
 
 MODELS_KEPT = 100
 """A caller may name any model, and each has a record: the one unused for longest gives way."""
+
+
+# Not frozen, as all else that is only handed on: one is made for every call of a provider, and
+# freezing takes several times as long.
+@dataclass(slots=True)
+class AttemptFacts:
+    """What the book keeps of an ``AttemptEvent``; its fields are those of the event."""
+
+    event: ClassVar[type[Event]] = AttemptEvent
+
+    provider: str
+    model: str | None
+    outcome: str
+    counts: bool
+    characters: int
+    time_to_first_audio: float | None
+    at: float
+
+
+@dataclass(slots=True)
+class UtteranceFacts:
+    """What the book keeps of an ``UtteranceEvent``; its fields are those of the event."""
+
+    event: ClassVar[type[Event]] = UtteranceEvent
+
+    provider: str
+    characters: int
+    audio: float
+
+
+@dataclass(slots=True)
+class StreamFacts:
+    """What the book keeps of a ``StreamEvent``; its field is that of the event."""
+
+    event: ClassVar[type[Event]] = StreamEvent
+
+    outcome: str
+
+
+Facts: TypeAlias = AttemptFacts | UtteranceFacts | StreamFacts
+"""What is counted of the events of every request, whether somebody listens to them or not."""
 
 CLOSED = "closed"
 NO_ERROR = ("ok", "cancelled")
@@ -158,14 +199,14 @@ class HealthBook:
         # Read by whoever wants to know, or when it is full: many events at once cost less than
         # each by itself. And the garbage collector may end a stream, and so record an event, at
         # any line of this class: appending is safe there, taking the lock would not be.
-        self._inbox: deque[tuple[Event, float]] = deque()
+        self._inbox: deque[tuple[Event | Facts, float]] = deque()
         self._lock = threading.Lock()
         self._records: dict[tuple[str, str | None], _Record] = {}
         self._tallies: dict[str, _Tally] = {}
         self._requests = _Requests()
 
-    def record(self, event: Event) -> None:
-        """Take in an event of any kind, when it happens; never waits."""
+    def record(self, event: Event | Facts) -> None:
+        """Take in an event of any kind, or the facts of one, when it happens; never waits."""
         self._inbox.append((event, self._clock()))
         if len(self._inbox) >= INBOX_LIMIT and self._lock.acquire(blocking=False):
             try:
@@ -204,11 +245,17 @@ class HealthBook:
         for _ in range(len(self._inbox)):
             self._take_in(*self._inbox.popleft())
 
-    def _take_in(self, event: Event, now: float) -> None:
+    def _take_in(self, event: Event | Facts, now: float) -> None:
         match event:
-            case AttemptEvent():
+            case StreamFacts() | StreamEvent():
+                self._requests.count(event.outcome)
+            case AttemptFacts() | AttemptEvent():
                 self._count_attempt(event)
                 self._record(event.provider, event.model).add(event, now)
+            case UtteranceFacts() | UtteranceEvent():
+                tally = self._tally(event.provider)
+                tally.characters += event.characters
+                tally.audio += event.audio
             case BreakerEvent():
                 self._record(event.provider, event.model).turn(event, now)
             case RetryEvent():
@@ -217,14 +264,8 @@ class HealthBook:
                 self._tally(event.provider).failovers += 1
             case HedgeEvent() if event.outcome == "started":
                 self._tally(event.to).hedges += 1
-            case UtteranceEvent():
-                tally = self._tally(event.provider)
-                tally.characters += event.characters
-                tally.audio += event.audio
-            case StreamEvent():
-                self._requests.count(event.outcome)
 
-    def _count_attempt(self, event: AttemptEvent) -> None:
+    def _count_attempt(self, event: AttemptEvent | AttemptFacts) -> None:
         tally = self._tally(event.provider)
         tally.attempts += 1
         tally.failures += event.outcome not in NO_ERROR
@@ -302,7 +343,7 @@ class _Record:
     last_error: str | None = None
     last_error_at: float | None = None
 
-    def add(self, event: AttemptEvent, now: float) -> None:
+    def add(self, event: AttemptEvent | AttemptFacts, now: float) -> None:
         is_success = event.outcome == "ok" or (False if event.counts else None)
         self.calls.append(_Call(now, is_success, event.time_to_first_audio))
         if event.outcome not in NO_ERROR:
