@@ -413,6 +413,8 @@ class Audio:
 
 
 def _at_rate(entry: Spoken, source_rate: int, target_rate: int) -> Spoken:
+    if source_rate == target_rate:
+        return entry
     first, end = (_rescaled(frame, source_rate, target_rate) for frame in entry.frames)
     return replace(entry, frames=(first, end))
 

@@ -26,6 +26,8 @@ def match_channels(samples: Samples, channels: int) -> Samples:
 
     Mono goes to every channel alike; otherwise the channels are averaged first.
     """
+    if samples.ndim == channels == 1:
+        return samples
     frames = as_frames(samples)
     if frames.shape[1] == channels:
         return frames[:, 0] if channels == 1 else frames
