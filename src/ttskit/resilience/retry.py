@@ -126,7 +126,10 @@ async def with_retries(  # noqa: PLR0913 - keyword-only, and all of them differ 
     Raises:
         TTSError: What the last attempt failed with.
     """
-    outcome = await _tried(call, 1)
+    try:
+        return await call(1)
+    except TTSError as error:
+        outcome: T | _Failure = _Failure(error)
     if _may_retry(outcome):  # most calls succeed at once, and tenacity costs more than all the rest
         until = math.inf if deadline is None else deadline
         retries = _Retries(

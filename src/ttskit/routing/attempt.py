@@ -124,12 +124,12 @@ class Attempt:
     def _notices(self, lowered: Lowered) -> list[Notice]:
         name = self._provider.name
         notices = unmet(name, self._able, self._options)
+        if not notices and not lowered.losses:
+            return notices
         notices += [
             Notice(loss.code, loss.element, loss.message, name, loss.span)
             for loss in lowered.losses
         ]
-        if not notices:
-            return notices
         refused = [notice for notice in notices if notice.code != "emulated"]
         if self._options.strict and refused:
             reason = refused[0].message.removeprefix(f"{name} ")
@@ -149,11 +149,11 @@ class Attempt:
 
     async def _cast(self, speech: Speech) -> Casting:
         choice = speech.voice
-        wish = Wish(
-            voice=choice.name if choice and choice.name else self._options.voice,
-            language=speech.language or self._options.language,
-            policy=self._options.voice_policy,
-        )
+        voice = choice.name if choice and choice.name else self._options.voice
+        language = speech.language or self._options.language
+        if voice is None and language is None:  # most requests: there is nothing to look up
+            return Casting(self._provider.place.default_voice)
+        wish = Wish(voice, language, self._options.voice_policy)
         return await self._booth.casts.cast(wish, self._provider)
 
     def _prosody(self, speech: Speech) -> Prosody:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 
 import anyio
@@ -31,19 +32,17 @@ class Booth:
     Args:
         options: The request.
         casts: Finds each provider's voice.
-        calls: Calls of providers at a time.
         in_turn: Whether a local engine makes them one after the other.
         deadline_s: Seconds for the whole request; None: no limit.
         tell: Hears what happens.
         policy: Of the service.
     """
 
-    def __init__(  # noqa: PLR0913 - keyword-only facts of one request
+    def __init__(
         self,
         options: SpeechOptions,
         casts: Casts,
         *,
-        calls: int,
         in_turn: bool,
         deadline_s: float | None,
         tell: Tell,
@@ -54,7 +53,8 @@ class Booth:
         self.policy = policy
         self.paces = Paces()
         self.is_live = options.delivery is Delivery.LIVE
-        self.line = anyio.Semaphore(calls, fast_acquire=True)
+        self.line: AbstractAsyncContextManager[object] = nullcontext()
+        """Held while a provider is called."""
         self.request_id = os.urandom(16).hex()
         """Ours, for the logs on both sides."""
         self.lane = self.request_id if in_turn else None
@@ -63,6 +63,10 @@ class Booth:
         self.started: float | None = None
         self._deadline_s = deadline_s
         self.tell = tell
+
+    def share_line(self, calls: int) -> None:
+        """Several utterances are made at a time from here on, by so many calls of providers."""
+        self.line = anyio.Semaphore(calls, fast_acquire=True)
 
     def start(self) -> float:
         """Start the request's clock, unless it runs; return when it was started."""

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
-from typing import TypeVar
+from types import MappingProxyType
+from typing import NamedTuple, TypeVar
 
 from ttskit.errors import AuthenticationError, CircuitOpenError, TTSError
 from ttskit.resilience.breaker import Breaker, BreakerChange, BreakerState
@@ -46,8 +47,7 @@ class GuardSettings:
     timeouts: TimeoutSettings = field(default_factory=TimeoutSettings)
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """The facts of one call that its guard needs."""
 
     characters: int
@@ -55,7 +55,7 @@ class Ask:
     model: str | None = None
     voice: str | None = None
     request_id: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = MappingProxyType({})
     deadline: float | None = None
     """When the whole request must be done, on the event loop's clock."""
     has_alternative: bool = False
@@ -70,13 +70,14 @@ class Ask:
 class Signs:
     """What is noticed while a call runs."""
 
-    began: float
     alive: Callable[[], None]
     """To be called with every chunk: the breaker gives up a probe that shows no life."""
     on_audio: Callable[[], None] | None = None
     """To be called with the first chunk."""
+    began: float = 0.0
+    """When the present attempt began, on the event loop's clock."""
     first_audio_s: float | None = None
-    """Seconds from the call to its first audio."""
+    """Seconds from then to its first audio."""
 
 
 Work = Callable[[Signs], Awaitable[T]]
@@ -207,7 +208,7 @@ class Guard:
         if ask.has_alternative and breaker.state is BreakerState.OPEN:
             self._refuse(breaker, ask.model)
         with breaker.admit(deadline=ask.deadline) as permit:
-            signs = Signs(now(), permit.progress, ask.on_audio)
+            signs = Signs(permit.progress, ask.on_audio)
             try:
                 made = await with_retries(
                     lambda number: self._once(work, ask, signs, number),

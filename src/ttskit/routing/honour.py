@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ttskit.adapters.base import Capabilities, Support
 from ttskit.audio import Notice
@@ -11,8 +11,7 @@ from ttskit.errors import UnsupportedFeatureError
 from ttskit.request import Delivery, SpeechOptions, Timestamps
 
 
-@dataclass(frozen=True, slots=True)
-class Prosody:
+class Prosody(NamedTuple):
     """What is sent to the engine, and what ttskit does to the audio after it."""
 
     speed: float

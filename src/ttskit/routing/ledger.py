@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ttskit.audio import Spoken
 from ttskit.routing.timing import estimate_words
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     spoken: Spoken
     text: str
     """The entry's span as the caller wrote it; of SSML, what is spoken."""

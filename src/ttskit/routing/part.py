@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ttskit.adapters.base import TimedText
 from ttskit.audio import TimingSource, WordTiming
@@ -13,16 +13,14 @@ from ttskit.routing.voicing import Casting
 from ttskit.text.lower import Speech
 
 
-@dataclass(frozen=True, slots=True)
-class Role:
+class Role(NamedTuple):
     """Who speaks a piece, and how."""
 
     casting: Casting
     settings: Prosody
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A piece of a speech, with where it begins in it."""
 
     text: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import anyio
 from anyio.abc import TaskGroup
@@ -24,8 +25,7 @@ HANDOVER_S = 0.05
 Deliver = Callable[[Cue, Take], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(NamedTuple):
     """How far synthesis may run ahead."""
 
     calls: int
@@ -125,8 +125,8 @@ class Performance:
             raise DeadlineExceededError(f"not done within {self._deadline:g} s")
 
     async def _run(self, deliver: Deliver) -> Exception | None:
-        async with aclosing(self._script) as cues:
-            first = await anext(cues, None)
+        try:
+            first = await anext(self._script, None)
             if first is None:
                 return None
             if first.is_last and not self._pace.is_live:
@@ -138,6 +138,8 @@ class Performance:
                 return None
             self._ahead = _Ahead(self._script, self._speaker, self._pace)
             return await self._ahead.run(first, deliver)
+        finally:
+            await self._script.aclose()
 
 
 class _Ahead:
@@ -157,6 +159,7 @@ class _Ahead:
         """The listener has the first chunk."""
         self._room = anyio.Semaphore(pace.ahead, fast_acquire=True)
         self._flights = anyio.Semaphore(pace.in_flight, fast_acquire=True)
+        speaker.share(pace.calls)
 
     async def run(self, first: Cue, deliver: Deliver) -> Exception | None:
         """Speak the first passage and all that follow; return what they failed with."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from random import Random
 from typing import TypeVar
 
@@ -150,17 +151,13 @@ class Provider:
             ProviderTimeoutError: No audio in time, at the beginning or on the way.
             TTSError: What the call failed with in the end.
         """
-
-        async def work(signs: Signs) -> T:
-            if not self.is_open:
-                await self.open()
-            return await self._listen(utterance, take, signs)
-
-        return await self.guard.call(work, ask)
+        return await self.guard.call(partial(self._listen, utterance, take), ask)
 
     async def _listen(
         self, utterance: Utterance, take: Callable[[AudioSource], Awaitable[T]], signs: Signs
     ) -> T:
+        if not self.is_open:
+            await self.open()
         first_by = signs.began + self._timeouts.first_audio_s
         with anyio.CancelScope(deadline=first_by) as scope:
             async with self.adapter.synthesize(utterance) as source:

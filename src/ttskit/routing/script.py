@@ -12,9 +12,8 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from anyio import to_thread
 
@@ -30,8 +29,7 @@ FIRST_CHARACTERS = 250
 Text = str | Iterable[str] | AsyncIterable[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Cue:
+class Cue(NamedTuple):
     """A passage in its place in the text."""
 
     passage: Passage
@@ -56,8 +54,7 @@ class Script(Protocol):
         """End whatever the text comes from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """How text is cut into utterances."""
 
     language: str | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 from ttskit.audio import Attempt as AttemptRecord
@@ -101,6 +101,10 @@ class Speaker:
         self._is_settled = booth.options.voice is None
         self._origin = origin
         self._booth = booth
+
+    def share(self, calls: int) -> None:
+        """Several passages are spoken at a time from here on, by so many calls of providers."""
+        self._booth.share_line(calls)
 
     async def speak(self, passage: Passage, emit: Emit) -> None:
         """Emit the passage as the first able provider speaks it: one take, or several when live.
@@ -356,8 +360,7 @@ class Speaker:
 def _closing(last: Take, end: int) -> Take:
     """Return the take that completes a passage of which all was said."""
     said = None if last.span is None else (last.span[0], end)
-    return replace(
-        last,
+    return last._replace(
         samples=last.samples[:0],
         words=(),
         notices=(),

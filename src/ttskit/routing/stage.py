@@ -86,8 +86,7 @@ class Stage:
     Args:
         booth: Of the request.
         origin: Grows with every take.
-        chunk_format: Of the chunks' ``data``; None: nobody listens yet, so that a take is one chunk
-            of samples only, and ``data`` stays empty.
+        chunk_format: Of the chunks' ``data``; None: nobody listens, and takes are kept instead.
         source: The caller's own text, where it is all there; None: it is put together as it comes.
         within: The directory that the audio may be saved in; None: anywhere.
     """
@@ -114,6 +113,8 @@ class Stage:
         self._utterance_from = 0
         self._is_resumed = False
         self._noticed: set[tuple[str, str, str | None]] = set()
+        self._kept: list[Samples] = []
+        self._kept_words: list[WordTiming] = []
         self.ledger = Ledger()
         self.origin = origin
         self.warnings: list[Notice] = []
@@ -134,6 +135,16 @@ class Stage:
 
         The last chunk of the request is marked where it is known to be the last.
         """
+        return self._chunks(*self._record(cue, take), cue, take)
+
+    def keep(self, cue: Cue, take: Take) -> None:
+        """Enter the take into the record and keep its audio."""
+        samples, words = self._record(cue, take)
+        self._kept.append(samples)
+        self._kept_words += words
+
+    def _record(self, cue: Cue, take: Take) -> tuple[Samples, tuple[WordTiming, ...]]:
+        """Enter the take into the record; return its audio and words in those of the request."""
         self._settle_format(take)
         turn = self._turn_of(cue, take)
         samples = self._joined(cue, take, self._fit(take, turn), turn)
@@ -142,7 +153,7 @@ class Stage:
         if take.completes:
             self._is_within_sentence = not cue.ends_sentence
             self._tell_utterance(cue, take)
-        return self._chunks(samples, cue, take, words)
+        return samples, words
 
     def finish(self) -> AudioChunk | None:
         """Return a last chunk without frames, where none was marked as the last yet."""
@@ -161,13 +172,14 @@ class Stage:
             format=self._format,
         )
 
-    def audio(self, chunks: Sequence[AudioChunk]) -> Audio:
-        """Return all the chunks played as one piece of audio in the format asked for."""
+    def audio(self, chunks: Sequence[AudioChunk] = ()) -> Audio:
+        """Return what was kept, or all the chunks played, as audio in the format asked for."""
+        parts = [*self._kept, *(chunk.samples for chunk in chunks)]
         return Audio.from_samples(
-            concatenated([chunk.samples for chunk in chunks if len(chunk.samples)]),
+            concatenated([part for part in parts if len(part)]),
             sample_rate=self.sample_rate or FALLBACK_RATE,
             format=self._options.format or AudioFormat.WAV,
-            words=[word for chunk in chunks for word in chunk.words],
+            words=[*self._kept_words, *(word for chunk in chunks for word in chunk.words)],
             origin=self.origin,
             ledger=self.ledger.entries,
             warnings=self.warnings,
@@ -240,10 +252,7 @@ class Stage:
         return samples[first:end]
 
     def _enter(self, cue: Cue, take: Take, frames: int, turn: _Turn) -> tuple[WordTiming, ...]:
-        seconds = (turn.first - turn.skipped) / self.sample_rate
-        words = tuple(
-            replace(word, start=word.start + seconds, end=word.end + seconds) for word in take.words
-        )
+        words = take.words and self._words_of(take, turn)
         turn.words += words
         span = cue.passage.span if take.span is None else take.span
         enter = self.ledger.add if take.begins else self.ledger.grow
@@ -261,6 +270,13 @@ class Stage:
             sample_rate=self.sample_rate,
         )
         return words
+
+    def _words_of(self, take: Take, turn: _Turn) -> tuple[WordTiming, ...]:
+        """Return the take's words with their times in the request."""
+        seconds = (turn.first - turn.skipped) / self.sample_rate
+        return tuple(
+            replace(word, start=word.start + seconds, end=word.end + seconds) for word in take.words
+        )
 
     def _note(self, passage: Passage, take: Take, turn: _Turn) -> None:
         self.origin.provider, self.origin.voice = take.provider, take.voice
@@ -305,10 +321,9 @@ class Stage:
         self.warnings.append(notice)
 
     def _chunks(
-        self, samples: Samples, cue: Cue, take: Take, words: tuple[WordTiming, ...]
+        self, samples: Samples, words: tuple[WordTiming, ...], cue: Cue, take: Take
     ) -> Iterator[AudioChunk]:
-        chunk_s = CHUNK_S if self._format is not None else len(samples) / self.sample_rate
-        size = max(1, round(chunk_s * self.sample_rate))
+        size = max(1, round(CHUNK_S * self.sample_rate))
         origin = self.ledger.frames - len(samples)
         reference = UtteranceRef(cue.passage.index, cue.passage.span)
         # Converted in one go: many small conversions cost several times as much.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakSet
 
@@ -51,6 +51,7 @@ CLOSE_TIMEOUT_S = 4.0
 """All providers together; the promise to the caller is 5 s."""
 CLOUD_IN_FLIGHT = 4
 """Utterances of one request at a time: a cloud's latency is hidden, its limits left to others."""
+SOON_ENCODED = frozenset({None, AudioFormat.WAV, AudioFormat.PCM, AudioFormat.MULAW})
 SOON_ENCODED_FRAMES = 200_000
 Deliver = Callable[[AudioChunk], Awaitable[None]]
 CORES = os.cpu_count() or 1
@@ -67,8 +68,11 @@ class Production:
     booth: Booth
     chooser: Chooser
 
-    async def run(self, deliver: Deliver) -> None:
+    async def run(self, deliver: Deliver | None = None) -> None:
         """Hand over every chunk, the last one marked; tell when it began and how it ended.
+
+        Args:
+            deliver: Takes the chunks; None: nobody listens, and the stage keeps the audio.
 
         Raises:
             Exception: As ``Performance.run``.
@@ -78,16 +82,19 @@ class Production:
         outcome, origin = "cancelled", self.stage.origin
 
         async def play(cue: Cue, take: Take) -> None:
+            if deliver is None:
+                self.stage.keep(cue, take)
+                self._note_first_audio()
+                return
             for chunk in self.stage.play(cue, take):
                 await deliver(chunk)
-                if origin.time_to_first_audio is None:
-                    origin.time_to_first_audio = now() - self.booth.start()
+                self._note_first_audio()
 
         try:
             await self.performance.run(play)
-            if not self.stage.is_finished and (last := self.stage.finish()):
+            if deliver and not self.stage.is_finished and (last := self.stage.finish()):
                 await deliver(last)
-            outcome = str(origin.outcome)
+            outcome = origin.outcome.value
             self._remember_speaker()
         except TTSError as error:
             outcome = error.code
@@ -97,6 +104,11 @@ class Production:
             raise
         finally:
             self._tell(outcome)
+
+    def _note_first_audio(self) -> None:
+        origin = self.stage.origin
+        if origin.time_to_first_audio is None:
+            origin.time_to_first_audio = now() - self.booth.start()
 
     def _remember_speaker(self) -> None:
         talk = self.booth.options.tags.get(CONVERSATION_TAG)
@@ -155,7 +167,7 @@ class Studio:
         self._casts = Casts(self._providers, aliases)
         self._resources = resources
         self._layout = layout
-        self._whole_layout = replace(layout, fast_start=False)
+        self._whole_layout = layout._replace(fast_start=False)
         self._within = within
         self._running: WeakSet[Performance] = WeakSet()
         self._is_closed = False
@@ -173,19 +185,14 @@ class Studio:
             passages = await to_thread.run_sync(whole, request.text, request.ssml, layout)
         script = Recital(passages, request.text)
         made = self._produce(script, request, source=request.source, is_stream=False)
-        chunks: list[AudioChunk] = []
-
-        async def keep(chunk: AudioChunk) -> None:
-            chunks.append(chunk)
-
         try:
-            await made.run(keep)
+            await made.run()
         finally:
             self.forget(made.performance)
         made.stage.origin.wall_time = now() - made.booth.start()
         if _is_soon_encoded(request.format, made.stage):
-            return made.stage.audio(chunks)
-        return await to_thread.run_sync(made.stage.audio, chunks)
+            return made.stage.audio()
+        return await to_thread.run_sync(made.stage.audio)
 
     def produce(self, text: Text | None, ssml: str | None, options: SpeechOptions) -> Production:
         """Prepare a stream; nothing is spoken before its performance runs.
@@ -266,7 +273,6 @@ class Studio:
         booth = Booth(
             options,
             self._casts,
-            calls=pace.calls,
             in_turn=is_stream,
             deadline_s=deadline,
             tell=self._tell,
@@ -298,7 +304,7 @@ class Studio:
         layout = self._layout if is_stream else self._whole_layout
         if options.language is None:
             return layout
-        return replace(layout, language=options.language)
+        return layout._replace(language=options.language)
 
     def _check_open(self) -> None:
         if self._is_closed:
@@ -307,8 +313,7 @@ class Studio:
 
 def _is_soon_encoded(audio_format: AudioFormat | None, stage: Stage) -> bool:
     """Whether encoding takes less time than a trip into a thread, which costs some 0.2 ms."""
-    is_plain = audio_format in {None, AudioFormat.WAV, AudioFormat.PCM, AudioFormat.MULAW}
-    return is_plain and stage.ledger.frames <= SOON_ENCODED_FRAMES
+    return audio_format in SOON_ENCODED and stage.ledger.frames <= SOON_ENCODED_FRAMES
 
 
 def _script(text: Text | None, ssml: str | None, layout: Layout) -> Script:

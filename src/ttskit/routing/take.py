@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ttskit.audio import Notice, Span, WordTiming
 from ttskit.codecs.pcm import Samples
 
 
-@dataclass(frozen=True, slots=True)
-class Take:
+class Take(NamedTuple):
     """Audio of one provider for one passage, ready to be delivered.
 
     A provider's turn at a passage is one take, or in live delivery several: the first of them

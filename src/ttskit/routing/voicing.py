@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ttskit.errors import TTSError, UnsupportedLanguageError, VoiceNotFoundError
 from ttskit.request import VoicePolicy
@@ -12,8 +12,7 @@ from ttskit.routing.provider import Provider
 from ttskit.voices import Aliases, Catalogue, Voice, resolve_alias
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(NamedTuple):
     """The voice asked for, and what may stand in for it."""
 
     voice: str | None
@@ -21,8 +20,7 @@ class Wish:
     policy: VoicePolicy
 
 
-@dataclass(frozen=True, slots=True)
-class Casting:
+class Casting(NamedTuple):
     """The voice that will speak; None is the provider's own default."""
 
     voice: str | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from ttskit.text.passage import Loss, Passage, Run
 from ttskit.text.sanitise import is_speakable
@@ -52,8 +52,7 @@ class Silence:
 Piece: TypeAlias = Speech | Silence
 
 
-@dataclass(frozen=True, slots=True)
-class Lowered:
+class Lowered(NamedTuple):
     """What to play for a passage, in order, and what of its markup the engine does not read."""
 
     pieces: tuple[Piece, ...]
@@ -250,9 +249,9 @@ def _is_plain(run: Run) -> bool:
 
 
 def _trimmed(runs: Sequence[Run]) -> tuple[str, Offsets]:
+    if len(runs) == 1 and runs[0].text == runs[0].text.strip():
+        return runs[0].text, runs[0].offsets
     text = "".join(run.text for run in runs)
-    if len(runs) == 1 and text == text.strip():
-        return text, runs[0].offsets
     offsets = Offsets.concat((run.offsets, len(run.text)) for run in runs)
     start, end = len(text) - len(text.lstrip()), len(text.rstrip())
     return text[start:end], offsets.slice(start, end)
