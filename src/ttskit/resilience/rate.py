@@ -74,7 +74,8 @@ class RateLimit:
         *,
         clock: Callable[[], float],
     ) -> None:
-        self._is_limited = requests_per_minute is not None or characters_per_minute is not None
+        self.is_limited = requests_per_minute is not None or characters_per_minute is not None
+        """Whether there is any limit to wait for."""
         self._spent = _Spent(requests_per_minute or math.inf, characters_per_minute or math.inf)
         self._clock = clock
         self._waiting: dict[object, int] = {}
@@ -93,7 +94,7 @@ class RateLimit:
             RateLimitedError: That would be after the deadline; ``retry_after`` says how many
                 seconds the wait would have been. Nothing was waited for.
         """
-        if not self._is_limited:
+        if not self.is_limited:
             return
         now = self._clock()
         at = self._expected(now, characters)

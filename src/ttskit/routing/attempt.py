@@ -56,8 +56,10 @@ class Attempt:
         self._emit = emit
         self._has_alternative = has_alternative
         self._on_audio = on_audio
-        limits = [limit for limit in (max_characters, self._able.max_characters) if limit]
-        self._max_characters = min(limits, default=None)
+        most = self._able.max_characters
+        self._max_characters = (
+            min(max_characters, most) if max_characters and most else (max_characters or most)
+        )
         self._recorder = self._made_recorder()
         self.voice: str | None = None
         """Who speaks, once that is known."""

@@ -195,7 +195,8 @@ class Guard:
             async with self._bulkhead.slot(
                 tenant=ask.tags.get(TENANT_TAG, ""), deadline=ask.deadline
             ):
-                await self._rate.acquire(ask.characters, deadline=ask.deadline)
+                if self._rate.is_limited:
+                    await self._rate.acquire(ask.characters, deadline=ask.deadline)
                 self._budget.deposit()
                 return await self._admitted(work, ask)
         except TTSError as error:

@@ -22,8 +22,13 @@ class Prosody(NamedTuple):
     """dB applied to its audio."""
 
 
+_AS_IS = Prosody(speed=1.0, pitch=0.0, volume=0.0, gain=0.0)
+
+
 def prosody(capabilities: Capabilities, *, speed: float, pitch: float, volume: float) -> Prosody:
     """Share the settings out between the engine and ttskit; what neither can do falls away."""
+    if speed == 1.0 and pitch == volume == 0.0:
+        return _AS_IS
     native_volume = capabilities.volume is Support.NATIVE
     return Prosody(
         speed=1.0 if _lacks(capabilities.speed) else _within(speed, capabilities.speed_range),

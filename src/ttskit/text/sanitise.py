@@ -283,9 +283,11 @@ def is_speakable(text: str) -> bool:
 
     Punctuation alone is not spoken, nor is a rule drawn with symbols (``===``).
     """
+    if _WORD.search(text):
+        return True
     if text.isascii() and not text.encode().translate(None, _SILENT_ASCII):
         return False
-    return bool(_WORD.search(text)) or any(
+    return any(
         _is_symbol(symbol) and not (symbol in "=~|<>+#" and symbol * 3 in text)
         for symbol in filter(_SYMBOL.match, set(text))
     )
