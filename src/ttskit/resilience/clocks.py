@@ -6,8 +6,7 @@ import math
 from collections.abc import AsyncIterator, Callable
 from typing import Generic, TypeVar
 
-import anyio
-
+from ttskit.resilience.alarm import Scope
 from ttskit.resilience.now import now
 
 ChunkT = TypeVar("ChunkT")
@@ -30,7 +29,7 @@ class Watched(Generic[ChunkT]):
     def __init__(
         self,
         chunks: AsyncIterator[ChunkT],
-        scope: anyio.CancelScope,
+        scope: Scope,
         *,
         stall_s: float,
         alive: Callable[[], None],

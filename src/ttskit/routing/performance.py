@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from ttskit.errors import DeadlineExceededError
+from ttskit.resilience.alarm import Alarm, Scope
 from ttskit.resilience.now import now
 from ttskit.routing.script import Cue, Script
 from ttskit.routing.speaker import Speaker
@@ -79,17 +80,25 @@ class Performance:
         script: What to speak; an error it raises ends the performance with that error.
         speaker: Makes the audio of each passage.
         pace: How far ahead.
+        alarm: Ends it at the deadline.
         deadline: Seconds for the whole of it; None: no limit.
     """
 
     def __init__(
-        self, script: Script, speaker: Speaker, pace: Pace, *, deadline: float | None = None
+        self,
+        script: Script,
+        speaker: Speaker,
+        pace: Pace,
+        *,
+        alarm: Alarm,
+        deadline: float | None = None,
     ) -> None:
         self._script = script
         self._speaker = speaker
         self._pace = pace
+        self._alarm = alarm
         self._deadline = deadline
-        self._scope: anyio.CancelScope | None = None
+        self._scope: Scope | None = None
         self._abort_error: Exception | None = None
         self._ahead: _Ahead | None = None
 
@@ -114,7 +123,7 @@ class Performance:
                 delivered.
         """
         ends_at = math.inf if self._deadline is None else now() + self._deadline
-        with anyio.CancelScope(deadline=ends_at) as self._scope:
+        with self._alarm.scope(ends_at) as self._scope:
             if self._abort_error is None:
                 failure = await self._run(deliver)
                 if failure is not None:

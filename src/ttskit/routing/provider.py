@@ -12,6 +12,7 @@ import anyio
 
 from ttskit.adapters.base import Adapter, AdapterOptions, AudioSource, Runs, Utterance
 from ttskit.errors import ProviderTimeoutError, ServiceClosedError
+from ttskit.resilience.alarm import Alarm
 from ttskit.resilience.clocks import Watched
 from ttskit.resources.host import Resources
 from ttskit.routing.guard import Ask, Guard, GuardSettings, Signs
@@ -83,6 +84,7 @@ class Provider:
             check=self._check,
         )
         self._resources = resources
+        self._alarm = Alarm()
         self._opening = anyio.Lock()
         self.is_open = False
         """The adapter is ready to speak."""
@@ -159,7 +161,7 @@ class Provider:
         if not self.is_open:
             await self.open()
         first_by = signs.began + self._timeouts.first_audio_s
-        with anyio.CancelScope(deadline=first_by) as scope:
+        with self._alarm.scope(first_by) as scope:
             async with self.adapter.synthesize(utterance) as source:
                 chunks = source.chunks
                 watched = Watched(
@@ -194,6 +196,7 @@ class Provider:
         if was_open:
             with anyio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
                 await self.adapter.close()
+        self._alarm.close()
 
 
 def _alive(signs: Signs) -> Callable[[], None]:

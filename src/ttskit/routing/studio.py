@@ -15,6 +15,7 @@ from ttskit.adapters.base import Runs
 from ttskit.audio import Audio, AudioChunk, Provenance
 from ttskit.errors import InvalidParameterError, ServiceClosedError, TTSError
 from ttskit.request import AudioFormat, Delivery, SpeechOptions, SpeechRequest
+from ttskit.resilience.alarm import Alarm
 from ttskit.resilience.breaker import BreakerState
 from ttskit.resilience.now import now
 from ttskit.resources.host import Resources
@@ -170,6 +171,7 @@ class Studio:
         self._whole_layout = layout._replace(fast_start=False)
         self._within = within
         self._running: WeakSet[Performance] = WeakSet()
+        self._alarm = Alarm()
         self._is_closed = False
 
     async def synthesize(self, request: SpeechRequest) -> Audio:
@@ -253,6 +255,7 @@ class Studio:
                 for provider in self._providers:
                     tasks.start_soon(provider.close)
             await self._resources.aclose()
+        self._alarm.close()
 
     def _produce(
         self,
@@ -287,7 +290,7 @@ class Studio:
             within=self._within,
         )
         speaker = Speaker(asked, booth, origin=origin)
-        performance = Performance(script, speaker, pace, deadline=deadline)
+        performance = Performance(script, speaker, pace, alarm=self._alarm, deadline=deadline)
         self._running.add(performance)
         return Production(performance, stage, booth, self._chooser)
 
