@@ -126,6 +126,7 @@ _ROWS = (
 
 FORMATS: Mapping[AudioFormat, FormatInfo] = MappingProxyType({row.name: row for row in _ROWS})
 """Every format by name."""
+_BY_NAME: Mapping[str, FormatInfo] = {str(name): info for name, info in FORMATS.items()}
 
 
 def format_info(name: str) -> FormatInfo:
@@ -134,11 +135,11 @@ def format_info(name: str) -> FormatInfo:
     Raises:
         UnsupportedFormatError: The name is none of ours; the message lists those.
     """
-    try:
-        return FORMATS[AudioFormat(name)]
-    except ValueError:
-        known = ", ".join(FORMATS)
-        raise UnsupportedFormatError(f"unknown format {name[:20]!r}; known: {known}") from None
+    info = _BY_NAME.get(name)
+    if info is None:
+        known = ", ".join(_BY_NAME)
+        raise UnsupportedFormatError(f"unknown format {name[:20]!r}; known: {known}")
+    return info
 
 
 def format_of_path(path: str | PurePath) -> AudioFormat:

@@ -9,6 +9,8 @@ from typing import Protocol, Self
 
 import anyio
 
+from ttskit.resilience.now import now
+
 
 class Scope(Protocol):
     """What is used of a cancel scope, AnyIO's own or an alarm's."""
@@ -45,10 +47,13 @@ class Alarm:
     """
 
     def __init__(self) -> None:
-        self._scopes: set[_TimedScope] = set()
+        self.scopes: set[_TimedScope] = set()
+        """Those that are open."""
+        self.rings_at = math.inf
+        """When it looks which of them are due, on the event loop's clock; never too late."""
         self._loop: AbstractEventLoop | None = None
+        self._kind = anyio.CancelScope
         self._timer: TimerHandle | None = None
-        self._rings_at = math.inf
 
     def scope(self, deadline: float) -> Scope:
         """Return a scope to enter that is cancelled at the deadline, on the event loop's clock."""
@@ -57,45 +62,38 @@ class Alarm:
         except RuntimeError:  # trio
             return anyio.CancelScope(deadline=deadline)
         if loop is not self._loop:
-            if self._scopes:
+            if self.scopes:
                 return anyio.CancelScope(deadline=deadline)
             self.close()
-            self._loop = loop
-        return _TimedScope(self, deadline)
+            # By its own name a scope is made in half the time: AnyIO need not ask for the loop.
+            self._loop, self._kind = loop, type(anyio.CancelScope())
+        return _TimedScope(self, self._kind(), deadline)
 
     def close(self) -> None:
         """Give the timer back, unless a scope is open still."""
-        if self._scopes:
-            return
+        if not self.scopes and self._timer is not None:
+            self._timer.cancel()
+            self._timer, self.rings_at = None, math.inf
+
+    def ring_at(self, deadline: float) -> None:
+        """Look earlier than was planned."""
+        if self._loop is None:
+            raise AssertionError("an alarm rings in the event loop of its scopes")
         if self._timer is not None:
             self._timer.cancel()
-        self._timer, self._rings_at = None, math.inf
-
-    def _watch(self, scope: _TimedScope) -> None:
-        self._scopes.add(scope)
-        self._ring_by(scope.deadline)
-
-    def _forget(self, scope: _TimedScope) -> None:
-        self._scopes.discard(scope)
-
-    def _ring_by(self, deadline: float) -> None:
-        if deadline >= self._rings_at or self._loop is None:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer, self._rings_at = self._loop.call_at(deadline, self._ring), deadline
+        self._timer, self.rings_at = self._loop.call_at(deadline, self._ring), deadline
 
     def _ring(self) -> None:
         """Cancel what is due, and ring again for what is due next."""
-        self._timer, self._rings_at = None, math.inf
-        if self._loop is None:
-            return
-        now = self._loop.time()
-        for scope in tuple(self._scopes):
-            if scope.deadline <= now:
-                self._scopes.discard(scope)
+        self._timer, self.rings_at = None, math.inf
+        time = now()
+        for scope in tuple(self.scopes):
+            if scope.deadline <= time:
+                self.scopes.discard(scope)
                 scope.cancel()
-        self._ring_by(min((scope.deadline for scope in self._scopes), default=math.inf))
+        following = min((scope.deadline for scope in self.scopes), default=math.inf)
+        if following < math.inf:
+            self.ring_at(following)
 
 
 class _TimedScope:
@@ -103,10 +101,10 @@ class _TimedScope:
 
     __slots__ = ("_alarm", "_deadline", "_scope")
 
-    def __init__(self, alarm: Alarm, deadline: float) -> None:
+    def __init__(self, alarm: Alarm, scope: anyio.CancelScope, deadline: float) -> None:
         self._alarm = alarm
+        self._scope = scope
         self._deadline = deadline
-        self._scope = anyio.CancelScope()
 
     @property
     def deadline(self) -> float:
@@ -115,7 +113,8 @@ class _TimedScope:
     @deadline.setter
     def deadline(self, deadline: float) -> None:
         self._deadline = deadline
-        self._alarm._ring_by(deadline)  # noqa: SLF001 - two parts of one thing
+        if deadline < self._alarm.rings_at:
+            self._alarm.ring_at(deadline)
 
     @property
     def cancelled_caught(self) -> bool:
@@ -126,7 +125,9 @@ class _TimedScope:
 
     def __enter__(self) -> Self:
         self._scope.__enter__()
-        self._alarm._watch(self)  # noqa: SLF001 - see there
+        self._alarm.scopes.add(self)
+        if self._deadline < self._alarm.rings_at:
+            self._alarm.ring_at(self._deadline)
         return self
 
     def __exit__(
@@ -135,5 +136,5 @@ class _TimedScope:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        self._alarm._forget(self)  # noqa: SLF001 - see there
+        self._alarm.scopes.discard(self)
         return self._scope.__exit__(kind, error, traceback)

@@ -46,7 +46,9 @@ class _Slot(AbstractAsyncContextManager[None]):
 
     @override
     async def __aenter__(self) -> None:
-        self._began = await self._bulkhead.acquire(self._tenant, self._deadline)
+        if not self._bulkhead.take_free():
+            await self._bulkhead.wait(self._tenant, self._deadline)
+        self._began = self._bulkhead.clock()
 
     @override
     async def __aexit__(self, *_: object) -> None:
@@ -69,7 +71,7 @@ class Bulkhead:
     def __init__(self, limit: int, queue: int, *, clock: Callable[[], float]) -> None:
         self._limit = limit
         self._queue = queue
-        self._clock = clock
+        self.clock = clock
         self._running = 0
         self._waiting = 0
         self._held_s = 0.0
@@ -118,17 +120,18 @@ class Bulkhead:
         """
         return _Slot(self, tenant, math.inf if deadline is None else deadline)
 
-    async def acquire(self, tenant: str, deadline: float) -> float:
-        """Wait for a slot as ``slot`` does, and return when it was had, for ``release``."""
-        if self._running < self._limit:
-            self._running += 1
-        else:
-            await self._wait(tenant, deadline)
-        return self._clock()
+    def take_free(self) -> bool:
+        """Take a slot if one is free, and return whether there was."""
+        if self._running >= self._limit:
+            return False
+        self._running += 1
+        return True
 
     def release(self, began: float) -> None:
         """Give back a slot that was had then."""
-        self._note(self._clock() - began)
+        held_s = self.clock() - began
+        weight = _WEIGHT if self._held_s else 1.0
+        self._held_s += weight * (held_s - self._held_s)
         self._release()
 
     def expected_wait(self, tenant: str = "") -> float:
@@ -140,12 +143,9 @@ class Bulkhead:
         ahead = own + sum(min(length, own + 1) for length in others)
         return (ahead + 1) * self._held_s / self._limit
 
-    def _note(self, held_s: float) -> None:
-        weight = _WEIGHT if self._held_s else 1.0
-        self._held_s += weight * (held_s - self._held_s)
-
-    async def _wait(self, tenant: str, deadline: float) -> None:
-        left = deadline - self._clock()
+    async def wait(self, tenant: str, deadline: float) -> None:
+        """Wait for a slot as ``slot`` does."""
+        left = deadline - self.clock()
         self._check_room(tenant, left)
         waiter = _Waiter()
         self._lines.setdefault(tenant, deque()).append(waiter)
@@ -205,7 +205,8 @@ class Bulkhead:
 
     def _release(self) -> None:
         self._running -= 1
-        self._admit()
+        if self._lines:
+            self._admit()
 
     def _admit(self) -> None:
         """Hand free slots to those whose turn it is."""

@@ -15,7 +15,6 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from ttskit.errors import DeadlineExceededError
 from ttskit.resilience.alarm import Alarm, Scope
-from ttskit.resilience.now import now
 from ttskit.routing.script import Cue, Script
 from ttskit.routing.speaker import Speaker
 from ttskit.routing.take import Take
@@ -122,7 +121,8 @@ class Performance:
             Exception: What a passage, the script or ``deliver`` failed with; nothing later is
                 delivered.
         """
-        ends_at = math.inf if self._deadline is None else now() + self._deadline
+        started = self._speaker.start()
+        ends_at = math.inf if self._deadline is None else started + self._deadline
         with self._alarm.scope(ends_at) as self._scope:
             if self._abort_error is None:
                 failure = await self._run(deliver)

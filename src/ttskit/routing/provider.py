@@ -126,11 +126,11 @@ class Provider:
 
     async def default_id(self) -> str | None:
         """Return the voice that speaks where none is named; None: a cloud was never asked."""
-        if self.place.default_voice is None and self.capabilities.runs is Runs.LOCAL:
-            await self.voices()
-        if self.place.default_voice is not None or not self._voices:
+        if self.place.default_voice is not None:
             return self.place.default_voice
-        return self._voices[0].id
+        if self._voices is None and not self._is_cloud:
+            await self.voices()
+        return self._voices[0].id if self._voices else None
 
     def known_rate(self, voice_id: str | None) -> int | None:
         """Return the sample rate that a voice is known to fix, in Hz; asks nobody."""

@@ -166,7 +166,7 @@ async def arriving(
 def _cue(passage: Passage, text: str, *, is_last: bool) -> Cue:
     words = text.rstrip()
     ends = "\n" in text[len(words) :] or words.rstrip(CLOSERS).endswith(TERMINATORS)
-    return Cue(passage, text, is_last, ends_sentence=ends)
+    return Cue(passage, text, is_last, ends)
 
 
 class _Page:

@@ -102,6 +102,10 @@ class Speaker:
         self._origin = origin
         self._booth = booth
 
+    def start(self) -> float:
+        """Start the request's clock, unless it runs; return when it was started."""
+        return self._booth.start()
+
     def share(self, calls: int) -> None:
         """Several passages are spoken at a time from here on, by so many calls of providers."""
         self._booth.share_line(calls)
@@ -115,7 +119,6 @@ class Speaker:
             AllProvidersFailedError: Several providers were asked, and each failed.
             TTSError: The only provider failed, or no other could do better.
         """
-        self._booth.start()
         if not self._is_settled:
             await self._settle_order()
         telling = _Telling(passage, emit, deque(self._order))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from weakref import WeakSet
 
 import anyio
@@ -60,8 +60,7 @@ STREAM_AHEAD = 3
 """Utterances made ahead of a listener: enough to bridge a slow one, little to throw away."""
 
 
-@dataclass(frozen=True, slots=True)
-class Production:
+class Production(NamedTuple):
     """A performance, the stage it plays on, and the booth it comes from."""
 
     performance: Performance
