@@ -237,7 +237,7 @@ class Audio:
             channels=channels,
             words=list(words),
             origin=Provenance() if origin is None else origin,
-            ledger=[_at_rate(entry, sample_rate, rate) for entry in ledger],
+            ledger=_at_rate(ledger, sample_rate, rate),
             warnings=list(warnings),
             text=text,
             within=within,
@@ -310,7 +310,7 @@ class Audio:
             format=wanted,
             words=self.words,
             origin=self.origin,
-            ledger=[_at_rate(entry, self.sample_rate, rate) for entry in self.ledger],
+            ledger=_at_rate(self.ledger, self.sample_rate, rate),
             warnings=self.warnings,
             text=self.text,
             within=self.within,
@@ -412,11 +412,19 @@ class Audio:
         return info.name, sample_rate
 
 
-def _at_rate(entry: Spoken, source_rate: int, target_rate: int) -> Spoken:
+def _at_rate(ledger: Iterable[Spoken], source_rate: int, target_rate: int) -> list[Spoken]:
     if source_rate == target_rate:
-        return entry
-    first, end = (_rescaled(frame, source_rate, target_rate) for frame in entry.frames)
-    return replace(entry, frames=(first, end))
+        return list(ledger)
+    return [
+        replace(
+            entry,
+            frames=(
+                _rescaled(entry.frames[0], source_rate, target_rate),
+                _rescaled(entry.frames[1], source_rate, target_rate),
+            ),
+        )
+        for entry in ledger
+    ]
 
 
 def _rescaled(frames: int, source_rate: int, target_rate: int) -> int:

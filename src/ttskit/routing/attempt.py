@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 
 from ttskit.adapters.base import AudioSource, Support, Utterance
 from ttskit.audio import Notice
@@ -56,10 +55,8 @@ class Attempt:
         self._emit = emit
         self._has_alternative = has_alternative
         self._on_audio = on_audio
-        most = self._able.max_characters
-        self._max_characters = (
-            min(max_characters, most) if max_characters and most else (max_characters or most)
-        )
+        limits = [limit for limit in (max_characters, self._able.max_characters) if limit]
+        self._max_characters = min(limits, default=None)
         self._recorder = self._made_recorder()
         self.voice: str | None = None
         """Who speaks, once that is known."""
@@ -190,8 +187,11 @@ class Attempt:
 
         utterance = self._utterance(part)
         # What a listener waits for, so that two are asked, waits for no other utterance.
-        async with self._booth.line if self._on_audio is None else nullcontext():
+        if self._booth.line is None or self._on_audio is not None:
             await self._provider.call(utterance, hear, self._ask(utterance))
+        else:
+            async with self._booth.line:
+                await self._provider.call(utterance, hear, self._ask(utterance))
         self._recorder.keep(part)
 
     def _utterance(self, part: Part) -> Utterance:

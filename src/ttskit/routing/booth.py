@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 
 import anyio
@@ -53,8 +52,8 @@ class Booth:
         self.policy = policy
         self.paces = Paces()
         self.is_live = options.delivery is Delivery.LIVE
-        self.line: AbstractAsyncContextManager[object] = nullcontext()
-        """Held while a provider is called."""
+        self.line: anyio.Semaphore | None = None
+        """Held while a provider is called; None while one utterance is made at a time."""
         self.request_id = os.urandom(16).hex()
         """Ours, for the logs on both sides."""
         self.lane = self.request_id if in_turn else None

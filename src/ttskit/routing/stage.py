@@ -174,12 +174,15 @@ class Stage:
 
     def audio(self, chunks: Sequence[AudioChunk] = ()) -> Audio:
         """Return what was kept, or all the chunks played, as audio in the format asked for."""
-        parts = [*self._kept, *(chunk.samples for chunk in chunks)]
+        parts, words = list(self._kept), list(self._kept_words)
+        for chunk in chunks:
+            parts.append(chunk.samples)
+            words += chunk.words
         return Audio.from_samples(
             concatenated([part for part in parts if len(part)]),
             sample_rate=self.sample_rate or FALLBACK_RATE,
             format=self._options.format or AudioFormat.WAV,
-            words=[*self._kept_words, *(word for chunk in chunks for word in chunk.words)],
+            words=words,
             origin=self.origin,
             ledger=self.ledger.entries,
             warnings=self.warnings,

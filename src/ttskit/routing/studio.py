@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 from weakref import WeakSet
@@ -268,7 +269,11 @@ class Studio:
         check_rate(options)
         check_own_options(self._providers, options)
         asked = self._asked(options)
-        pace = _pace(asked[0], options, is_stream=is_stream)
+        pace = _pace(
+            is_stream=is_stream,
+            is_live=options.delivery is Delivery.LIVE,
+            is_local=asked[0].capabilities.runs is Runs.LOCAL,
+        )
         deadline = options.deadline
         if deadline is None and not is_stream:
             deadline = asked[0].time_for(len(source or ""))
@@ -329,13 +334,12 @@ def _script(text: Text | None, ssml: str | None, layout: Layout) -> Script:
     return Recital(whole(None, ssml, layout), None)
 
 
-def _pace(provider: Provider, options: SpeechOptions, *, is_stream: bool) -> Pace:
+@lru_cache
+def _pace(*, is_stream: bool, is_live: bool, is_local: bool) -> Pace:
     """A listener needs the next utterance in time and no more: cores are left to other streams."""
-    is_live = options.delivery is Delivery.LIVE
     if is_stream:
         # A local engine makes them in turn; the next one lies ready for it.
         calls = STREAM_AHEAD - 1
         return Pace(calls, calls, ahead=STREAM_AHEAD, first_alone=True, is_live=is_live)
-    is_local = provider.capabilities.runs is Runs.LOCAL
     calls = CORES if is_local else CLOUD_IN_FLIGHT
     return Pace(calls, calls + 1, ahead=2 * calls, first_alone=False, is_live=is_live)

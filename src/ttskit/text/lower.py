@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypeAlias
 
 from ttskit.text.passage import Loss, Passage, Run
@@ -16,10 +16,24 @@ from ttskit.text.style import PLAIN, Style, VoiceChoice
 __all__ = ["Loss", "Lowered", "Piece", "Silence", "Speech", "lower"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Settings:
-    """What is set for a whole call of the engine."""
+class _Settings(NamedTuple):
+    """What is set for a whole call of the engine: the last fields of ``Speech``."""
 
+    voice: VoiceChoice | None = None
+    language: str | None = None
+    speed: float = 1.0
+    pitch: float = 0.0
+    volume: float = 0.0
+
+
+class Speech(NamedTuple):
+    """One call of the engine."""
+
+    text: str
+    offsets: Offsets
+    """From ``text``, markup included, to the caller's own text."""
+    is_ssml: bool = False
+    """``text`` is a whole SSML document."""
     voice: VoiceChoice | None = None
     language: str | None = None
     """BCP 47; None: the request's."""
@@ -29,17 +43,6 @@ class _Settings:
     """Semitones, upon the request's."""
     volume: float = 0.0
     """dB, upon the request's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Speech(_Settings):
-    """One call of the engine."""
-
-    text: str = field(kw_only=True)
-    offsets: Offsets = field(kw_only=True)
-    """From ``text``, markup included, to the caller's own text."""
-    is_ssml: bool = field(default=False, kw_only=True)
-    """``text`` is a whole SSML document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ def lower(
     """
     if len(passage.runs) == 1 and _is_plain(passage.runs[0]):
         text, offsets = _trimmed(passage.runs)
-        return Lowered((Speech(text=text, offsets=offsets),), passage.losses)
+        return Lowered((Speech(text, offsets),), passage.losses)
     engine = _Engine(elements, speed, pitch, volume, language)
     runs = list(_with_pauses_before_text(passage.runs))
     home = _home(runs)
@@ -133,8 +136,7 @@ class _Engine:
         """Divide the run's style in what stays markup and what is set for the call."""
         if not self.reads("say-as"):
             run = spelled(run)
-        marked = replace(
-            run,
+        marked = run._replace(
             style=self._markup(run.style, home),
             marks=run.marks if self.reads("mark") else (),
         )
@@ -207,7 +209,7 @@ class _Engine:
             yield from _speech(group, self.language)
             if part.run.pause:
                 yield Silence(part.run.pause)
-            group = [replace(part, run=replace(part.run, pause=0.0))]
+            group = [replace(part, run=part.run._replace(pause=0.0))]
         yield from _speech(group, self.language)
 
     def _continues(self, group: list[_Part], part: _Part) -> bool:
@@ -230,16 +232,7 @@ def _speech(parts: list[_Part], language: str | None) -> Iterator[Speech]:
         text, offsets = render(runs, language=settings.language or language)
     else:
         text, offsets = _trimmed(runs)
-    yield Speech(
-        settings.voice,
-        settings.language,
-        settings.speed,
-        settings.pitch,
-        settings.volume,
-        text=text,
-        offsets=offsets,
-        is_ssml=is_ssml,
-    )
+    yield Speech(text, offsets, is_ssml, *settings)
 
 
 def _is_plain(run: Run) -> bool:
@@ -263,10 +256,10 @@ def _with_pauses_before_text(runs: Iterable[Run]) -> Iterator[Run]:
     for run in runs:
         pause, end = pause + run.pause, run.span[1]
         if run.text.strip():
-            yield replace(run, pause=pause)
+            yield run._replace(pause=pause)
             pause = 0.0
         else:
-            yield replace(run, pause=0.0)
+            yield run._replace(pause=0.0)
     if pause:
         yield Run("", Offsets.identity(end), pause=pause)
 

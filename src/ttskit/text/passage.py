@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ttskit.text.sanitise import Change, is_speakable
 from ttskit.text.spans import Offsets, Span
@@ -36,8 +36,7 @@ class Loss:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """Text in one style, after a pause. A pause at the end of a passage has no text."""
 
     text: str
@@ -57,8 +56,7 @@ class Run:
         if start == 0 and end == len(self.text):
             return self
         last = len(self.text) if end == len(self.text) else end - 1
-        return replace(
-            self,
+        return self._replace(
             text=self.text[start:end],
             offsets=self.offsets.slice(start, end),
             pause=self.pause if start == 0 else 0.0,
@@ -129,5 +127,5 @@ def _closed(runs: Iterable[Run]) -> Iterator[Run]:
         yield (
             run.slice(len(run.text) - len(text), len(run.text))
             if text
-            else replace(run, text="", offsets=Offsets.identity(run.span[1]))
+            else run._replace(text="", offsets=Offsets.identity(run.span[1]))
         )

@@ -46,23 +46,26 @@ class TextPlanner:
 
     def feed(self, piece: str) -> list[Passage]:
         """Take the next piece of text; return the passages that are certain now."""
-        return list(self._passages(self._segmenter.feed(piece)))
+        return self._passages(self._segmenter.feed(piece))
 
     def finish(self, piece: str = "") -> list[Passage]:
         """Return the passages left when no more text comes but this last piece."""
-        return list(self._passages(self._segmenter.finish(piece)))
+        return self._passages(self._segmenter.finish(piece))
 
-    def _passages(self, segments: Iterable[Segment]) -> Iterator[Passage]:
+    def _passages(self, segments: Iterable[Segment]) -> list[Passage]:
+        passages: list[Passage] = []
         for tile in segments:
             clean = sanitise(tile.text, start=tile.start)
             self._changes += clean.changes
             if not is_speakable(clean.text):
                 continue
             run = Run(clean.text, clean.offsets)
-            yield Passage(self._index, (self._start, tile.end), (run,), tuple(self._changes))
+            span, changes = (self._start, tile.end), tuple(self._changes)
+            passages.append(Passage(self._index, span, (run,), changes))
             self._index += 1
             self._start = tile.end
             self._changes = []
+        return passages
 
 
 def plan_ssml(
@@ -174,7 +177,7 @@ def _assemble(groups: Iterable[Sequence[Run]]) -> list[Passage]:
 def _passage(index: int, silent: Sequence[_Clean], clean: Sequence[_Clean]) -> Passage:
     pause, marks = _silence(silent)
     first, *others = [it.run for it in clean]
-    first = replace(first, pause=round(pause + first.pause, 3), marks=(*marks, *first.marks))
+    first = first._replace(pause=round(pause + first.pause, 3), marks=(*marks, *first.marks))
     every = [*silent, *clean]
     return Passage(index, _extent(every), (first, *others), _changes(every))
 
@@ -210,9 +213,8 @@ def _changes(clean: Iterable[_Clean]) -> tuple[Change, ...]:
 def _sanitised(run: Run) -> _Clean:
     clean = sanitise(run.text.translate(_LAYOUT))
     if not clean.changes:
-        return _Clean(replace(run, text=clean.text), ())
-    changed = replace(
-        run,
+        return _Clean(run._replace(text=clean.text), ())
+    changed = run._replace(
         text=clean.text,
         offsets=clean.offsets.through(run.offsets),
         marks=tuple(

@@ -37,8 +37,7 @@ def _spaced(run: Run, spans: list[Span]) -> Run:
         if pieces:
             pieces.append((1, pieces[-1][2], start))
         pieces.append((end - start, start, end))
-    return replace(
-        run,
+    return run._replace(
         text=" ".join(run.text[start:end] for start, end in spans),
         offsets=Offsets.of(pieces).through(run.offsets),
         marks=tuple(replace(mark, index=0) for mark in run.marks),
