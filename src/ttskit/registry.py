@@ -207,7 +207,7 @@ def _options(
     name: str, section: ProviderSettings, adapter_class: AdapterClass, sources: Sources
 ) -> AdapterOptions:
     """Return the section's options, validated by the adapter, with keys from their variables."""
-    secrets = adapter_class.secrets
+    secrets = adapter_class.variables(section.options)
     lacking = [option for option in secrets if not section.options.get(option)]
     filled = {option: value for option in lacking if (value := sources.variable(secrets[option]))}
     model = adapter_class.options_model
@@ -219,7 +219,7 @@ def _options(
     except pydantic.ValidationError as error:
         checked = Checked(
             model,
-            _written(name, filled, adapter_class, sources),
+            _written(name, filled, secrets, sources),
             path=("providers", name),
             also=ProviderSettings.own_keys(),
             variables=secrets,
@@ -229,13 +229,12 @@ def _options(
 
 
 def _written(
-    name: str, filled: Mapping[str, str], adapter_class: AdapterClass, sources: Sources
+    name: str, filled: Mapping[str, str], variables: Mapping[str, str], sources: Sources
 ) -> Node:
     """Return what was written, and by which variable each key was filled in."""
     if not filled:
         return sources.written
     tree = {"providers": {name: filled}}
-    variables = adapter_class.secrets
     return sources.written.under(
         as_node(tree, lambda path: variables.get("".join(map(str, path[-1:])), "the environment"))
     )

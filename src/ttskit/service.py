@@ -20,7 +20,9 @@ from ttskit.request import SpeechOptions, SpeechRequest
 from ttskit.voices import Catalogue, Voice
 
 if TYPE_CHECKING:
+    from ttskit.config.settings import HTTPSettings
     from ttskit.portal import Portal
+    from ttskit.resources.http.pools import HTTPOptions
     from ttskit.resources.streams import StreamRegistry
     from ttskit.routing.provider import Place
     from ttskit.routing.script import Text
@@ -468,7 +470,9 @@ def _studio(settings: Settings, seats: Sequence[_Seat], desk: Desk) -> Studio:
 
     tell = desk.tell if hedging is None else observing(desk.tell, hedging)
     resources = Resources(
-        downloads=settings.resources.downloads, threads=settings.resources.threads
+        downloads=settings.resources.downloads,
+        threads=settings.resources.threads,
+        http=_http(settings.resources.http),
     )
     return Studio(
         [Provider(seat.adapter, resources, _place(seat), tell=tell) for seat in seats],
@@ -488,4 +492,17 @@ def _studio(settings: Settings, seats: Sequence[_Seat], desk: Desk) -> Studio:
             random=Random(),  # noqa: S311 - explorations are no secret
         ),
         policy=Policy(settings.routing.ask_others_when_rejected, hedging),
+    )
+
+
+def _http(settings: HTTPSettings) -> HTTPOptions:
+    from ttskit.resources.http.pools import HTTPOptions
+
+    return HTTPOptions(
+        transport=settings.transport,
+        proxy=settings.proxy.get_secret_value() if settings.proxy else None,
+        ca_file=settings.ca_file,
+        trust_env=settings.trust_env,
+        connect_s=settings.connect,
+        silence_s=settings.silence,
     )

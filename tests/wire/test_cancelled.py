@@ -5,21 +5,24 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from tests.wire.conftest import HTTPX_LEAVES_GENERATORS, SPEECH, Clouds
+from tests.resources.http.conftest import WIRES, Wire
+from tests.wire.conftest import SPEECH, Clouds
 from ttskit import AsyncTTSService
 from ttskit.testing import CancelSweep, transcribe
 
-pytestmark = [
-    pytest.mark.anyio,
-    *HTTPX_LEAVES_GENERATORS,
-]
+pytestmark = pytest.mark.anyio
 TEXT = "One two."
 
 
+@pytest.fixture(params=WIRES, ids="-".join)
+def wire(request: pytest.FixtureRequest) -> Wire:
+    loop, transport = request.param
+    return loop, transport
+
+
 @pytest.fixture
-def anyio_backend() -> str:
-    # To asyncio's own way of cancelling, httpx loses connections: httpcore #1093 and #1116.
-    return "trio"
+def anyio_backend(wire: Wire) -> str:
+    return wire[0]
 
 
 async def is_well(tts: AsyncTTSService) -> None:
@@ -31,10 +34,12 @@ async def is_well(tts: AsyncTTSService) -> None:
 
 @pytest.mark.parametrize("delivery", ["exact", "live"])
 async def test_a_request_cancelled_on_the_wire_leaves_nothing_and_marks_nobody(
-    clouds: Clouds, delivery: str
+    clouds: Clouds, wire: Wire, delivery: str
 ) -> None:
     clouds.add(rate=8_000).trickle(step=2_000, every_s=0.001)
-    async with clouds.service(timeouts={"first_audio_s": 20, "stall_s": 20}) as tts:
+    async with clouds.service(
+        transport=wire[1], timeouts={"first_audio_s": 20, "stall_s": 20}
+    ) as tts:
         report = await CancelSweep(
             lambda: tts.synthesize(TEXT, delivery=delivery), invariant=lambda: is_well(tts)
         ).run()
@@ -42,10 +47,12 @@ async def test_a_request_cancelled_on_the_wire_leaves_nothing_and_marks_nobody(
 
 
 async def test_a_failover_cancelled_on_the_wire_leaves_nothing_and_marks_nobody(
-    clouds: Clouds,
+    clouds: Clouds, wire: Wire
 ) -> None:
     first, _ = clouds.add(rate=8_000), clouds.add(rate=8_000)
-    async with clouds.service(timeouts={"first_audio_s": 20, "stall_s": 20}) as tts:
+    async with clouds.service(
+        transport=wire[1], timeouts={"first_audio_s": 20, "stall_s": 20}
+    ) as tts:
 
         async def work() -> None:
             # It says nothing about health: each run finds the provider as it was.

@@ -9,14 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.effort import examples
-from tests.wire.conftest import HTTPX_LEAVES_GENERATORS, Clouds, spoken
+from tests.wire.conftest import Clouds, spoken
 from ttskit.audio import Audio
 from ttskit.testing import Framing, Reply, transcribe
 from ttskit.testing.wire import Ending
 
-pytestmark = [
-    *HTTPX_LEAVES_GENERATORS,
-]
 TEXT = "One two three four."
 RATE = 8_000
 PCM_BYTES = 2 * len(spoken(TEXT, "p0:alto", RATE))

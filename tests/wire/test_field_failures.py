@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 import soundfile
 
-from tests.wire.conftest import HTTPX_LEAVES_GENERATORS, Clouds, spoken
+from tests.wire.conftest import Clouds, spoken
 from ttskit.audio import Outcome
 from ttskit.errors import (
     AllProvidersFailedError,
@@ -22,10 +22,7 @@ from ttskit.errors import (
 from ttskit.testing import FaultyServer, Framing, Reply, RetryAfter, listen, transcribe
 from ttskit.testing.wire import Ending
 
-pytestmark = [
-    pytest.mark.anyio,
-    *HTTPX_LEAVES_GENERATORS,
-]
+pytestmark = pytest.mark.anyio
 TEXT = "One two three. Four five six. Seven eight nine."
 FIRST_SENTENCE = "One two three."
 

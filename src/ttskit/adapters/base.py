@@ -173,7 +173,8 @@ class Adapter(ABC, Generic[OptionsT_co]):
     """
 
     name: ClassVar[str]
-    capabilities: ClassVar[Capabilities]
+    capabilities: Capabilities
+    """The class's own; an instance may narrow them to what its settings allow."""
     options_model: ClassVar[type[AdapterOptions]] = AdapterOptions
     requires: ClassVar[tuple[Requirement, ...]] = ()
     secrets: ClassVar[Mapping[str, str]] = {}
@@ -196,6 +197,14 @@ class Adapter(ABC, Generic[OptionsT_co]):
             )
         self.options = options
         self.provider = provider or self.name
+
+    @classmethod
+    def variables(cls, section: Mapping[str, object]) -> Mapping[str, str]:
+        """Return the environment variables that may fill in secrets for a section of tts.yaml.
+
+        None where the section gives another address: a key is for the provider it was made for.
+        """
+        return {} if section.get("base_url") else cls.secrets
 
     @abstractmethod
     async def open(self, resources: Resources) -> None:

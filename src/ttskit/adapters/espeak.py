@@ -15,7 +15,8 @@ from ttskit.adapters.base import NATIVE, AdapterOptions, Capabilities, Requireme
 from ttskit.adapters.espeak_library import LIBRARY, Parameter, Recording
 from ttskit.adapters.espeak_voices import EspeakVoice, best_voice, name_voices
 from ttskit.adapters.espeak_words import time_words
-from ttskit.adapters.local import CallOptions, LocalAdapter, voice_not_found
+from ttskit.adapters.local import LocalAdapter
+from ttskit.adapters.options import CallOptions, voice_not_found
 from ttskit.errors import UnsupportedFeatureError
 from ttskit.resources.engine import Engine, EngineChunk, EngineJob
 from ttskit.voices import Voice

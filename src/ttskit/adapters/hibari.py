@@ -16,8 +16,9 @@ from ttskit.adapters.base import (
     Capabilities,
     Requirement,
 )
-from ttskit.adapters.local import LocalAdapter, voice_not_found
+from ttskit.adapters.local import LocalAdapter
 from ttskit.adapters.onnx import quiet_session
+from ttskit.adapters.options import voice_not_found
 from ttskit.errors import ModelLoadError
 from ttskit.resources.engine import Engine, EngineChunk, EngineJob
 from ttskit.voices import Gender, Voice

@@ -7,20 +7,13 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-import pydantic
-from pydantic import BaseModel, ConfigDict
 from typing_extensions import override
 
 from ttskit.adapters.base import Adapter, AdapterOptions, AudioSource, TimedText, Utterance
-from ttskit.errors import (
-    DependencyMissingError,
-    InvalidParameterError,
-    InvalidResponseError,
-    VoiceNotFoundError,
-)
+from ttskit.adapters.options import CallOptions, checked_options
+from ttskit.errors import DependencyMissingError, InvalidResponseError
 from ttskit.request import Timestamps
 from ttskit.resources.engine import Engine, EngineChunk, EngineJob, JsonValue
 
@@ -30,12 +23,6 @@ if TYPE_CHECKING:
     from ttskit.voices import Voice
 
 LocalOptionsT = TypeVar("LocalOptionsT", bound=AdapterOptions)
-
-
-class CallOptions(BaseModel):
-    """What one request may set through ``provider_options``; unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class LocalAdapter(Adapter[LocalOptionsT]):
@@ -112,21 +99,8 @@ class LocalAdapter(Adapter[LocalOptionsT]):
         Raises:
             InvalidParameterError: One is unknown, of the wrong type or out of range.
         """
-        if not given:
-            return {}
-        try:
-            return self.call_model.model_validate(dict(given)).model_dump(
-                mode="json", exclude_unset=True
-            )
-        except pydantic.ValidationError as error:
-            complaint = error.errors(include_url=False, include_input=False)[0]
-            name = str(complaint["loc"][0])
-            near = get_close_matches(name, self.call_model.model_fields, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near and near[0] != name else ""
-            raise InvalidParameterError(
-                f"provider option {name[:60]!r}: {complaint['msg'].lower()}{hint}",
-                provider=self.provider,
-            ) from None
+        options = checked_options(self.call_model, given, provider=self.provider)
+        return {} if options is None else options.model_dump(mode="json", exclude_unset=True)
 
 
 class _Samples:
@@ -152,10 +126,3 @@ class _Samples:
             self._words += [TimedText(word.start, word.end, word.span) for word in chunk.words]
             if chunk.samples.size:
                 return chunk.samples
-
-
-def voice_not_found(voice: str, known: list[str], *, why: str = "") -> VoiceNotFoundError:
-    """Return the error for a voice that is not to be had, with the nearest names."""
-    near = get_close_matches(voice, known, n=3, cutoff=0.5) or known[:3]
-    hint = f"; nearest: {', '.join(near)}" if near else ""
-    return VoiceNotFoundError(f"there is no voice {voice[:60]!r} here{why}{hint}")

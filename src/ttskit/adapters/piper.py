@@ -16,8 +16,9 @@ from pydantic import Field
 from typing_extensions import override
 
 from ttskit.adapters.base import NATIVE, AdapterOptions, Capabilities, Requirement
-from ttskit.adapters.local import CallOptions, LocalAdapter, voice_not_found
+from ttskit.adapters.local import LocalAdapter
 from ttskit.adapters.onnx import quiet_session
+from ttskit.adapters.options import CallOptions, voice_not_found
 from ttskit.adapters.piper_voices import SPEAKER_MARK, PiperModel, find_models, model_name
 from ttskit.adapters.piper_words import TimedPhoneme, time_words
 from ttskit.errors import InvalidParameterError, VoiceNotFoundError

@@ -18,6 +18,8 @@ from pydantic import (
     Field,
     PositiveInt,
     PrivateAttr,
+    SecretStr,
+    field_validator,
     model_validator,
 )
 from pydantic.config import JsonDict
@@ -147,8 +149,44 @@ class OutputSettings(Section):
     )
 
 
+class HTTPSettings(Section):
+    """How servers are reached."""
+
+    transport: Literal["auto", "httpx", "httpx2", "aiohttp"] = Field(
+        default="auto",
+        description="auto: the best that is installed: aiohttp on asyncio, else httpx2's or "
+        "httpx's engine.",
+    )
+    proxy: SecretStr | None = Field(
+        default=None,
+        description="The proxy's URL, for every server but this machine's. None: as HTTP_PROXY, "
+        "HTTPS_PROXY, ALL_PROXY and NO_PROXY say.",
+    )
+    ca_file: Path | None = Field(
+        default=None,
+        description="Certificates of authorities. None: those of SSL_CERT_FILE or SSL_CERT_DIR, "
+        "else certifi's.",
+    )
+    trust_env: bool = Field(
+        default=True, description="Proxies and certificates may come from the environment."
+    )
+    connect: Seconds = Field(default=5.0, description="How long connecting may take.")
+    silence: Seconds = Field(
+        default=60.0,
+        description="How long a server may send nothing where no shorter clock runs.",
+    )
+
+    @field_validator("proxy")
+    @classmethod
+    def _proxy_url(cls, proxy: SecretStr | None) -> SecretStr | None:
+        schemes = ("http://", "https://", "socks5://", "socks5h://")
+        if proxy is not None and not proxy.get_secret_value().startswith(schemes):
+            raise ValueError("should be a URL such as http://proxy.example:3128")
+        return proxy
+
+
 class ResourceSettings(Section):
-    """What engines on this machine may take."""
+    """What engines on this machine may take, and how others are reached."""
 
     memory: Budget | None = Field(
         default=None, description="For models: a size, or a share.", json_schema_extra=_NOT_USED_YET
@@ -170,6 +208,7 @@ class ResourceSettings(Section):
         description="Utterances that one local engine makes at a time. None: one for each core.",
     )
     downloads: bool = Field(default=False, description="Engines may fetch models and voices.")
+    http: HTTPSettings = Field(default=HTTPSettings(), description="How servers are reached.")
 
 
 class CacheSettings(Section):

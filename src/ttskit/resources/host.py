@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
@@ -22,9 +22,12 @@ from ttskit.errors import (
     TTSError,
 )
 from ttskit.resources.engine import Engine, EngineChunk, EngineJob
+from ttskit.resources.http.client import HTTPClient, Judge
+from ttskit.resources.http.pools import HTTPOptions, Pools
 from ttskit.resources.threads import DaemonThreads, Handover
 
 if TYPE_CHECKING:
+    from ttskit.resources.http.address import Address
     from ttskit.voices import Voice
 
 ReplyT = TypeVar("ReplyT")
@@ -175,14 +178,35 @@ class Resources:
     Args:
         downloads: Whether engines may fetch voices from the network.
         threads: Jobs that one engine may run at a time; None: one for each core.
+        http: How servers are reached; None: as httpx would.
     """
 
-    def __init__(self, *, downloads: bool = False, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        downloads: bool = False,
+        threads: int | None = None,
+        http: HTTPOptions | None = None,
+    ) -> None:
         cores = os.cpu_count() or 1
         self.downloads = downloads
         self._threads = min(threads or cores, cores)
         self._hosts: list[EngineHost] = []
+        self._pools = Pools(http)
         self._is_closed = False
+
+    def http(
+        self, address: Address, *, provider: str, headers: Mapping[str, str], judge: Judge
+    ) -> HTTPClient:
+        """Return a client for a provider's server; nothing is connected yet.
+
+        Args:
+            address: The base URL.
+            provider: The configured name, for errors.
+            headers: Sent with every request, such as the key's.
+            judge: Raises our error where a reply's head says that the request failed.
+        """
+        return HTTPClient(self._pools, address, headers=headers, provider=provider, judge=judge)
 
     def engine(
         self,
@@ -218,9 +242,10 @@ class Resources:
         return host
 
     async def aclose(self) -> None:
-        """Close every host at the same time; takes little more than ``CLOSE_TIMEOUT_S``."""
+        """Close hosts and pools at the same time; takes little more than ``CLOSE_TIMEOUT_S``."""
         self._is_closed = True
         async with anyio.create_task_group() as closing:
+            closing.start_soon(self._pools.aclose)
             while self._hosts:
                 closing.start_soon(self._hosts.pop().aclose)
 

@@ -130,7 +130,7 @@ class MockAdapter(Adapter[MockOptions]):
     """
 
     name: ClassVar[str] = "mock"
-    capabilities: ClassVar[Capabilities] = MockOptions().capabilities()
+    capabilities = MockOptions().capabilities()
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ CLOSE_TIMEOUT_S = 5.0
 """How long leaving waits for each thread."""
 
 
-Body = bytes | Callable[[Received], bytes]
+Body = bytes | Callable[[Received], bytes | Reply]
 
 
 class FaultyServer:
@@ -34,7 +34,7 @@ class FaultyServer:
 
     Args:
         body: What a good answer is; a function returns it for each request, in a thread of the
-            server.
+            server: the body alone, or a whole reply, such as a refusal of what was asked for.
         content_type: Of it.
         faults_on: Only requests whose target begins with this are concerned by faults.
     """
@@ -241,9 +241,14 @@ class FaultyServer:
             max((path for path in self._good if target.startswith(path)), key=len)
         ]
         fault = self._next_fault(target)
-        if fault.body is None:
-            fault = replace(fault, body=body if isinstance(body, bytes) else body(received))
-        return replace(fault, content_type=fault.content_type or content_type)
+        if fault.body is not None:
+            return replace(fault, content_type=fault.content_type or content_type)
+        good = body if isinstance(body, bytes) else body(received)
+        if isinstance(good, bytes):
+            good = Reply(body=good)
+        reply = good if fault == Reply() else replace(fault, body=good.body or b"")
+        kind = fault.content_type or good.content_type or content_type
+        return replace(reply, content_type=kind)
 
     def _next_fault(self, target: str) -> Reply:
         if not self._script or not target.startswith(self._faults_on):

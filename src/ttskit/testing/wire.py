@@ -185,7 +185,9 @@ class Connection:
 
 def _header(reply: Reply) -> bytes:
     given = {name.lower() for name, _ in reply.headers}
-    lines = [f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}"]
+    known = reply.status in HTTPStatus._value2member_map_
+    phrase = HTTPStatus(reply.status).phrase if known else "Unknown"  # providers make some up
+    lines = [f"HTTP/1.1 {reply.status} {phrase}"]
     if "date" not in given:
         lines.append(f"Date: {http_date(time.time())}")
     if reply.content_type and "content-type" not in given:

@@ -1,0 +1,87 @@
+"""From a provider's times to times of the caller's words, whatever they are counted in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ttskit.adapters.base import TimedText
+
+FAR = 200
+"""Characters ahead of the last word found in which the next one is looked for."""
+
+
+class WordFinder:
+    """Places words that a provider names in the text they come from, in order.
+
+    Args:
+        text: As it was sent.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._folded = _folded(text)
+        self._at = 0
+
+    def find(self, word: str) -> tuple[int, int] | None:
+        """Return the word's characters in the text; None where it is nowhere near.
+
+        A word that the provider spells otherwise, such as a number it spoke out, is none.
+        """
+        wanted = _folded(word.strip())
+        if not wanted:
+            return None
+        start = self._folded.find(wanted, self._at, self._at + FAR + len(wanted))
+        if start < 0:
+            return None
+        self._at = start + len(wanted)
+        return start, self._at
+
+    def timed(self, word: str, start: float, end: float) -> Iterable[TimedText]:
+        """Yield the word with its times in seconds, where it is found."""
+        span = self.find(word)
+        if span is not None:
+            yield TimedText(start, max(start, end), span)
+
+
+class CharacterTimes:
+    """Groups the times of single characters into those of words.
+
+    Args:
+        text: As it was sent; its characters are timed one by one, in order.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        self._word: tuple[int, float, float] | None = None
+
+    def add(
+        self, characters: Iterable[str], starts: Iterable[float], ends: Iterable[float]
+    ) -> Iterable[TimedText]:
+        """Yield the words that end within the next characters; times in seconds."""
+        for character, start, end in zip(characters, starts, ends, strict=False):
+            place = self._text.find(character, self._at, self._at + FAR) if character else -1
+            if place < 0:
+                continue
+            if self._word is not None and (character.isspace() or self._gap(place)):
+                yield from self.finish()
+            self._at = place + len(character)
+            if not character.isspace():
+                begun, first, _ = self._word or (place, start, end)
+                self._word = (begun, first, max(first, end))
+
+    def finish(self) -> Iterable[TimedText]:
+        """Yield the word that has not ended yet."""
+        if self._word is not None:
+            begun, start, end = self._word
+            self._word = None
+            yield TimedText(start, end, (begun, self._at))
+
+    def _gap(self, place: int) -> bool:
+        return any(character.isspace() for character in self._text[self._at : place])
+
+
+def _folded(text: str) -> str:
+    """Return the text in lower case where that keeps every character's place."""
+    lower = text.lower()
+    return lower if len(lower) == len(text) else text

@@ -1,0 +1,1 @@
+"""HTTP for adapters: one narrow client, with two transports behind it."""
