@@ -1,0 +1,342 @@
+"""ElevenLabs over HTTP: audio as it is made, with the times of its characters where asked for.
+
+Source of all facts: ElevenLabs API reference (text to speech, voices, models, errors), its
+documents on request stitching and models, and the Python SDK 2.78.0.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from types import MappingProxyType
+
+from pydantic import BaseModel, TypeAdapter
+from typing_extensions import override
+
+from ttskit.adapters.base import (
+    NATIVE,
+    UNSUPPORTED,
+    AudioSource,
+    Capabilities,
+    Runs,
+    TimedText,
+    Utterance,
+)
+from ttskit.adapters.cloud import CloudAdapter, Refusals
+from ttskit.adapters.elevenlabs_options import RAW, ElevenLabsCallOptions, ElevenLabsOptions
+from ttskit.adapters.elevenlabs_voices import (
+    ListedModel,
+    ListedVoice,
+    VoicePage,
+    as_documented,
+    language_code,
+    tags,
+    voice,
+)
+from ttskit.adapters.models import MILLION, cost, models
+from ttskit.adapters.timing import CharacterTimes
+from ttskit.errors import (
+    AuthenticationError,
+    InvalidResponseError,
+    PermissionDeniedError,
+    ProviderUnavailableError,
+    QuotaExceededError,
+    RateLimitedError,
+    TextTooLongError,
+    TTSError,
+    UnsupportedFeatureError,
+    UnsupportedFormatError,
+    UnsupportedLanguageError,
+    VoiceNotFoundError,
+)
+from ttskit.request import Timestamps
+from ttskit.resources.http.address import Query, path
+from ttskit.resources.http.client import Reply
+from ttskit.resources.http.framing import Json
+from ttskit.voices import Voice
+
+DEFAULT_MODEL = "eleven_multilingual_v2"
+"""What ElevenLabs takes where no model is named."""
+PAGE_VOICES = 100
+"""The most of one page."""
+SPEEDS = (0.7, 1.2)
+_MODELS = TypeAdapter(list[ListedModel])
+
+_KINDS: Mapping[str, type[TTSError]] = MappingProxyType(
+    {
+        "invalid_api_key": AuthenticationError,
+        "missing_permissions": PermissionDeniedError,
+        "quota_exceeded": QuotaExceededError,
+        "voice_not_found": VoiceNotFoundError,
+        "model_not_found": UnsupportedFeatureError,
+        "max_character_limit_exceeded": TextTooLongError,
+        "too_many_concurrent_requests": RateLimitedError,
+        "concurrent_limit_exceeded": RateLimitedError,
+        "system_busy": ProviderUnavailableError,
+        "filter_preset_id": UnsupportedFeatureError,
+        "environment_id": UnsupportedFeatureError,
+        "background_noise_id": UnsupportedFeatureError,
+        # These are in no document of ElevenLabs, but in many users' reports.
+        "invalid_uid": VoiceNotFoundError,
+        "detected_unusual_activity": PermissionDeniedError,
+        "invalid_output_format": UnsupportedFormatError,
+        "language_not_supported": UnsupportedLanguageError,
+    }
+)
+
+
+def _codes(document: Mapping[str, object]) -> Iterable[object]:
+    """Return ``detail.status``, and where newer replies say the same."""
+    detail = document.get("detail", document)
+    if isinstance(detail, Mapping):
+        yield detail.get("status")
+        yield detail.get("code")
+        param = detail.get("param")
+        yield param.rpartition(".")[2] if isinstance(param, str) else None
+
+
+class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
+    """Speech as it is made; word times from those of its characters."""
+
+    name = "elevenlabs"
+    secrets = MappingProxyType({"api_key": "ELEVENLABS_API_KEY"})
+    capabilities = Capabilities(
+        formats=("pcm", "mp3", "opus", "wav", "mulaw"),
+        runs=Runs.CLOUD,
+        streaming=NATIVE,
+        word_timestamps=NATIVE,
+        speed=NATIVE,
+        speed_range=SPEEDS,
+        seed=NATIVE,
+        models=NATIVE,
+        context=NATIVE,
+        max_characters=models("elevenlabs")[DEFAULT_MODEL].max_characters,
+    )
+    refusals = Refusals(_KINDS, _codes, request_id="request-id")
+
+    def __init__(self, options: ElevenLabsOptions, *, provider: str | None = None) -> None:
+        super().__init__(options, provider=provider)
+        self._codec = options.codec
+        model = options.model or DEFAULT_MODEL
+        known = models(self.name).get(model)
+        is_v3 = _is_v3(model)
+        self.capabilities = replace(
+            type(self).capabilities,
+            formats=(self._codec,),
+            streaming=UNSUPPORTED if self._codec == "wav" else NATIVE,
+            speed=UNSUPPORTED if is_v3 else NATIVE,
+            context=UNSUPPORTED if is_v3 or options.enable_logging is False else NATIVE,
+            max_characters=options.max_characters or (known.max_characters if known else None),
+        )
+
+    @override
+    def headers(self) -> Mapping[str, str]:
+        return {"xi-api-key": self.options.api_key.get_secret_value()}
+
+    @override
+    async def voices(self) -> list[Voice]:
+        spoken = await self._spoken()
+        found: dict[str, Voice] = {}
+        default = self.options.voice
+        for listed in await self._listed():
+            found.setdefault(listed.voice_id, voice(listed, self.provider, spoken))
+        first = found.pop(default, None) or Voice(
+            default, self.provider, default, languages=tuple(spoken)
+        )
+        return [first, *found.values()]
+
+    @override
+    @asynccontextmanager
+    async def synthesize(self, utterance: Utterance) -> AsyncIterator[AudioSource]:
+        is_timed = utterance.timestamps is not Timestamps.NONE
+        body, query = self._asked(utterance)
+        target = self._target(utterance, is_timed=is_timed)
+        async with self._http.stream("POST", target, query=query, json=body) as reply:
+            words: list[TimedText] = []
+            chunks: AsyncIterator[bytes] = reply
+            if is_timed:
+                chunks = _TimedChunks(await self._items(reply), utterance.text, words)
+            else:
+                await self._expect_audio(reply)
+            yield AudioSource(
+                chunks,
+                format=self._codec,
+                sample_rate=self.options.sample_rate if self._codec in RAW else 0,
+                words=words,
+                request_id=reply.headers.get(self.refusals.request_id),
+                cost=self._cost(utterance, reply),
+            )
+
+    @override
+    async def check(self) -> None:
+        # A key that is for speech alone may not list models; yet it was recognised.
+        with suppress(PermissionDeniedError):
+            await self._http.fetch("GET", "/v1/models")
+
+    def _model(self, utterance: Utterance) -> str | None:
+        return utterance.model or self.options.model
+
+    def _target(self, utterance: Utterance, *, is_timed: bool) -> str:
+        """Return the path of the endpoint; those that stream have no WAV."""
+        template = "/v1/text-to-speech/{}"
+        template += "" if self._codec == "wav" else "/stream"
+        template += "/with-timestamps" if is_timed else ""
+        return path(template, utterance.voice or self.options.voice)
+
+    def _asked(self, utterance: Utterance) -> tuple[Json, Query]:
+        """Return the body and the query: what was set, and nothing else."""
+        own = self._own(ElevenLabsCallOptions, utterance)
+        knobs = own.over(self.options)
+        is_v3 = _is_v3(self._model(utterance))
+        is_stitched = not is_v3 and knobs.enable_logging is not False
+        settings = knobs.voice_settings()
+        if utterance.speed != 1 and not is_v3:
+            settings["speed"] = utterance.speed
+        body = {
+            "text": utterance.text,
+            "model_id": self._model(utterance),
+            "language_code": self._language(utterance),
+            "voice_settings": settings or None,
+            "seed": utterance.seed,
+            "previous_text": utterance.previous_text if is_stitched else None,
+            "next_text": utterance.next_text if is_stitched else None,
+            "previous_request_ids": own.previous_request_ids,
+            "next_request_ids": own.next_request_ids,
+            **knobs.members(),
+        }
+        query = {
+            "output_format": self.options.format,
+            "enable_logging": knobs.enable_logging,
+            "optimize_streaming_latency": knobs.optimize_streaming_latency,
+        }
+        return {name: value for name, value in body.items() if value is not None}, query
+
+    def _language(self, utterance: Utterance) -> str | None:
+        """Return the language's code; multilingual_v2 hears the language from the text alone."""
+        if utterance.language is None or "multilingual" in (
+            self._model(utterance) or DEFAULT_MODEL
+        ):
+            return None
+        return language_code(utterance.language)
+
+    def _cost(self, utterance: Utterance, reply: Reply) -> float | None:
+        """Return the US dollars: by the credits billed where their price is known, else by list."""
+        credits_billed = reply.headers.get("character-cost", "")
+        price = self.options.usd_per_million_credits
+        if price is not None and credits_billed.isdecimal():
+            return int(credits_billed) * price / MILLION
+        return cost(self.name, self._model(utterance) or DEFAULT_MODEL, len(utterance.text))
+
+    async def _items(self, reply: Reply) -> AsyncIterator[Json]:
+        """Return the timed chunks; where nothing is streamed there is one."""
+        return _Once(await reply.json()) if self._codec == "wav" else reply.json_lines()
+
+    async def _listed(self) -> list[ListedVoice]:
+        found: list[ListedVoice] = []
+        token: str | None = None
+        seen: set[str | None] = set()
+        while token not in seen:
+            seen.add(token)
+            query = {"page_size": PAGE_VOICES, "next_page_token": token}
+            reply = await self._http.fetch("GET", "/v2/voices", query=query)
+            with as_documented():
+                page = VoicePage.model_validate_json(reply)
+            found += page.voices
+            token = page.next_page_token if page.has_more else None
+        return found
+
+    async def _spoken(self) -> list[str]:
+        """Return the languages of the configured model; none where the key may not ask."""
+        with suppress(PermissionDeniedError):
+            reply = await self._http.fetch("GET", "/v1/models")
+            with as_documented():
+                listed = _MODELS.validate_json(reply)
+            model = self.options.model or DEFAULT_MODEL
+            return tags(next((one for one in listed if one.model_id == model), None))
+        return []
+
+
+class _Once:
+    """One item, as if it had been streamed."""
+
+    def __init__(self, item: Json) -> None:
+        self._items = iter([item])
+
+    def __aiter__(self) -> _Once:
+        return self
+
+    async def __anext__(self) -> Json:
+        for item in self._items:
+            return item
+        raise StopAsyncIteration
+
+
+class _Alignment(BaseModel):
+    """When the characters of the text are spoken, in seconds from the start of the request."""
+
+    characters: list[str]
+    character_start_times_seconds: list[float]
+    character_end_times_seconds: list[float]
+
+
+class _Timed(BaseModel):
+    """A chunk of audio and the characters that it holds; either may be missing."""
+
+    audio_base64: str | None
+    alignment: _Alignment | None = None
+
+
+class _TimedChunks:
+    """The audio of timed chunks.
+
+    Args:
+        items: The chunks as they come.
+        text: As it was sent.
+        words: Grows by the words that were told of, before the audio of their last character.
+    """
+
+    def __init__(self, items: AsyncIterator[Json], text: str, words: list[TimedText]) -> None:
+        self._items = items
+        self._times = CharacterTimes(text)
+        self._words = words
+
+    def __aiter__(self) -> _TimedChunks:
+        return self
+
+    async def __anext__(self) -> bytes:
+        async for item in self._items:
+            if "audio_base64" not in item:
+                raise _refused(item)
+            with as_documented():
+                chunk = _Timed.model_validate(item)
+            if told := chunk.alignment:
+                self._words += self._times.add(
+                    told.characters,
+                    told.character_start_times_seconds,
+                    told.character_end_times_seconds,
+                )
+            if chunk.audio_base64:
+                return _audio(chunk.audio_base64)
+        self._words += self._times.finish()
+        raise StopAsyncIteration
+
+
+def _refused(item: Mapping[str, object]) -> TTSError:
+    """Return what an error in the middle of the audio means."""
+    known = (_KINDS[code] for code in _codes(item) if isinstance(code, str) and code in _KINDS)
+    return next(known, ProviderUnavailableError)("the provider broke off with an error")
+
+
+def _audio(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise InvalidResponseError("the reply holds audio that is no base64") from None
+
+
+def _is_v3(model: str | None) -> bool:
+    """Whether the model has neither speed nor stitching."""
+    return (model or DEFAULT_MODEL).startswith("eleven_v3")

@@ -1,0 +1,133 @@
+"""ElevenLabs' lists of voices and models, and what they say of a voice.
+
+Source: ElevenLabs API reference, ``GET /v2/voices`` and ``GET /v1/models``; Python SDK 2.78.0.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+
+import pydantic
+from pydantic import BaseModel
+
+from ttskit.errors import InvalidResponseError, UnsupportedLanguageError
+from ttskit.request import check_language
+from ttskit.voices import Gender, Voice
+
+_CLONES = frozenset({"cloned", "professional"})
+_TOLD_LABELS = ("accent", "age", "descriptive", "use_case")
+_ISO_639_1: Mapping[str, str] = MappingProxyType(
+    {"nb": "no", "nn": "no", "cmn": "zh", "arb": "ar", "tl": "fil"}
+)
+"""Subtags that ElevenLabs knows by another one."""
+
+
+class Language(BaseModel):
+    """A language in which somebody at ElevenLabs has listened to a voice."""
+
+    language: str = ""
+    locale: str | None = None
+
+
+class ListedVoice(BaseModel):
+    """A voice as it is listed; labels are free text and may be absent."""
+
+    voice_id: str
+    name: str | None = None
+    category: str | None = None
+    labels: Mapping[str, str | None] | None = None
+    description: str | None = None
+    verified_languages: list[Language] | None = None
+
+
+class VoicePage(BaseModel):
+    """One page of voices; the first may hold more than was asked for."""
+
+    voices: list[ListedVoice]
+    has_more: bool = False
+    next_page_token: str | None = None
+
+
+class ModelLanguage(BaseModel):
+    """A language that a model speaks."""
+
+    language_id: str
+
+
+class ListedModel(BaseModel):
+    """A model as it is listed."""
+
+    model_id: str
+    languages: list[ModelLanguage] | None = None
+
+
+@contextlib.contextmanager
+def as_documented() -> Iterator[None]:
+    """Turn pydantic's complaint about a reply into ours, without what the reply held.
+
+    Raises:
+        InvalidResponseError: The reply is not as ElevenLabs documents it.
+    """
+    try:
+        yield
+    except pydantic.ValidationError as error:
+        place = ".".join(map(str, error.errors(include_input=False)[0]["loc"]))
+        raise InvalidResponseError(f"the reply is not as documented: {place[:60]}") from None
+
+
+def voice(listed: ListedVoice, provider: str, spoken: Iterable[str]) -> Voice:
+    """Return a listed voice as ours.
+
+    Args:
+        listed: From ElevenLabs.
+        provider: The configured name.
+        spoken: Languages of the model; empty where they are not known. Any voice speaks them all,
+            so they follow the voice's own.
+    """
+    labels = listed.labels or {}
+    told = [listed.description, *(labels.get(label) for label in _TOLD_LABELS)]
+    return Voice(
+        listed.voice_id,
+        provider,
+        listed.name or listed.voice_id,
+        languages=tuple(_languages(listed, list(spoken))),
+        gender=_gender(labels.get("gender")),
+        description=", ".join(one.strip() for one in told if one and one.strip()),
+        cloned=listed.category in _CLONES,
+    )
+
+
+def tags(model: ListedModel | None) -> list[str]:
+    """Return the languages that a model speaks; none where it is not listed."""
+    ids = [one.language_id for one in (model.languages if model else None) or ()]
+    return [tag for tag in map(_tag, ids) if tag]
+
+
+def language_code(language: str) -> str:
+    """Return the code that ElevenLabs has for a BCP 47 tag."""
+    primary = language.partition("-")[0].lower()
+    return _ISO_639_1.get(primary, primary)
+
+
+def _languages(listed: ListedVoice, spoken: list[str]) -> Iterable[str]:
+    """Return what the voice was made or checked for, then what else the model speaks."""
+    own = [(listed.labels or {}).get("language")]
+    own += [one.locale or one.language for one in listed.verified_languages or ()]
+    known = {language_code(tag) for tag in spoken}
+    checked = [tag for tag in map(_tag, own) if tag and (not known or language_code(tag) in known)]
+    return dict.fromkeys((*checked, *spoken))
+
+
+def _tag(text: str | None) -> str | None:
+    """Return a BCP 47 tag; None where a label is none, such as ``English``."""
+    try:
+        return check_language((text or "").strip().replace("_", "-"))
+    except UnsupportedLanguageError:
+        return None
+
+
+def _gender(label: str | None) -> Gender:
+    known = {"female": Gender.FEMALE, "male": Gender.MALE, "neutral": Gender.NEUTRAL}
+    return known.get((label or "").strip().lower(), Gender.UNKNOWN)
