@@ -1,0 +1,181 @@
+"""Our requests to ElevenLabs and those of its own SDK mean the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+import pytest
+
+from tests.clouds.contract import KEY
+from ttskit.adapters.base import Utterance
+from ttskit.adapters.elevenlabs import ElevenLabsAdapter
+from ttskit.adapters.elevenlabs_options import ElevenLabsOptions
+from ttskit.request import Timestamps
+from ttskit.resources.host import Resources
+from ttskit.testing import FaultyServer, Received, Reply
+
+if TYPE_CHECKING:
+    from elevenlabs.client import ElevenLabs
+
+pytestmark = [pytest.mark.engine("elevenlabs sdk"), pytest.mark.anyio]
+VOICE = "JBFqnCBsd6RMkjVDRZzb"
+TEXT = "Grüße, “world” & <all>."
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a request means to the server."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    key: str
+    body: object
+
+
+def meaning(received: Received) -> Meaning:
+    url = urlsplit(received.target)
+    return Meaning(
+        received.method,
+        url.path,
+        dict(parse_qsl(url.query)),
+        received.headers["xi-api-key"],
+        json.loads(received.body) if received.body else None,
+    )
+
+
+def answer(received: Received) -> Reply:
+    if received.target.startswith("/v2/voices"):
+        body: object = {"voices": [], "has_more": False, "total_count": 0}
+    elif received.target.startswith("/v1/models"):
+        body = []
+    else:
+        body = {"audio_base64": "AAAA", "alignment": None, "normalized_alignment": None}
+    return Reply(body=json.dumps(body).encode(), content_type="application/octet-stream")
+
+
+@pytest.fixture
+def server() -> Iterator[FaultyServer]:
+    with FaultyServer(answer) as server:
+        yield server
+
+
+@pytest.fixture
+def sdk(server: FaultyServer) -> Iterator[ElevenLabs]:
+    from elevenlabs.client import ElevenLabs
+
+    with httpx.Client() as client:
+        yield ElevenLabs(base_url=server.url, api_key=KEY, httpx_client=client)
+
+
+def exhaust(reply: object) -> None:
+    """Read a reply of the SDK to its end, where it comes piece by piece."""
+    if isinstance(reply, Iterator):
+        list(reply)
+
+
+async def speak(server: FaultyServer, utterance: Utterance, **section: object) -> None:
+    async with opened(server, **section) as adapter, adapter.synthesize(utterance) as source:
+        async for _ in source.chunks:
+            pass
+
+
+@asynccontextmanager
+async def opened(server: FaultyServer, **section: object) -> AsyncIterator[ElevenLabsAdapter]:
+    options = {"base_url": server.url, "api_key": KEY, "voice": VOICE, **section}
+    adapter = ElevenLabsAdapter(ElevenLabsOptions.model_validate(options))
+    resources = Resources()
+    await adapter.open(resources)
+    try:
+        yield adapter
+    finally:
+        await resources.aclose()
+
+
+SETTINGS = {
+    "stability": 0.3,
+    "similarity_boost": 0.9,
+    "style": 0.1,
+    "use_speaker_boost": True,
+    "clone_strength": 0.0,
+}
+EFFECTS = {"filter_preset_id": "phone", "distance": 0.5, "pan": 0.0}
+MEMBERS: Mapping[str, object] = {
+    "apply_text_normalization": "on",
+    "apply_language_text_normalization": False,
+    "use_pvc_as_ivc": True,
+    "pronunciation_dictionary_locators": [
+        {"pronunciation_dictionary_id": "d", "version_id": "v"},
+        {"pronunciation_dictionary_id": "e"},
+    ],
+    "audio_effects": EFFECTS,
+}
+QUERY: Mapping[str, object] = {"enable_logging": True, "optimize_streaming_latency": 3}
+
+
+@pytest.mark.parametrize(
+    ("form", "timestamps", "call"),
+    [
+        ("pcm_24000", Timestamps.NONE, "stream"),
+        ("mp3_44100_128", Timestamps.WORD, "stream_with_timestamps"),
+        ("wav_16000", Timestamps.NONE, "convert"),
+        ("wav_16000", Timestamps.WORD, "convert_with_timestamps"),
+    ],
+)
+async def test_speech(
+    server: FaultyServer, sdk: ElevenLabs, form: str, timestamps: Timestamps, call: str
+) -> None:
+    exhaust(getattr(sdk.text_to_speech, call)(VOICE, text=TEXT, output_format=form))
+    await speak(server, Utterance(TEXT, timestamps=timestamps), format=form)
+    theirs, ours = map(meaning, server.requests)
+    assert ours == theirs
+
+
+async def test_everything_that_can_be_set(server: FaultyServer, sdk: ElevenLabs) -> None:
+    from elevenlabs import VoiceSettings
+    from elevenlabs.types import EffectsSpecInput
+
+    theirs = sdk.text_to_speech.stream(
+        VOICE,
+        text=TEXT,
+        output_format="mp3_22050_32",
+        model_id="eleven_flash_v2_5",
+        language_code="de",
+        seed=4_294_967_295,
+        voice_settings=VoiceSettings(**SETTINGS, speed=1.15),
+        previous_text="Before.",
+        next_text="After.",
+        previous_request_ids=["p"],
+        next_request_ids=["n1", "n2"],
+        **{**MEMBERS, "audio_effects": EffectsSpecInput(**EFFECTS)},
+        **QUERY,
+    )
+    exhaust(theirs)
+    utterance = Utterance(
+        TEXT,
+        speed=1.15,
+        seed=4_294_967_295,
+        language="de-AT",
+        previous_text="Before.",
+        next_text="After.",
+        options={"previous_request_ids": ["p"], "next_request_ids": ["n1", "n2"]},
+    )
+    section = {"model": "eleven_flash_v2_5", **SETTINGS, **MEMBERS, **QUERY}
+    await speak(server, utterance, format="mp3_22050_32", **section)
+    their_request, our_request = map(meaning, server.requests)
+    assert our_request == their_request
+
+
+async def test_lists(server: FaultyServer, sdk: ElevenLabs) -> None:
+    sdk.models.list()
+    sdk.voices.search(page_size=100)
+    theirs = [meaning(one) for one in server.requests]
+    async with opened(server) as adapter:
+        await adapter.voices()
+    assert [meaning(one) for one in server.requests[len(theirs) :]] == theirs
