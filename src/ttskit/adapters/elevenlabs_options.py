@@ -133,7 +133,7 @@ class ElevenLabsOptions(CloudOptions, Knobs):
         description="Or `https://api.us.elevenlabs.io`, "
         "`https://api.eu.residency.elevenlabs.io` (`in`, `sg`).",
     )
-    api_key: ApiKey
+    api_key: ApiKey = Field(description="Of your account; customarily in `ELEVENLABS_API_KEY`.")
     model: str | None = Field(
         default=None,
         min_length=1,
