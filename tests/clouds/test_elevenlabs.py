@@ -468,6 +468,17 @@ class TestTimes:
             ({"audio_base64": "%%%"}, InvalidResponseError),
             ({"audio_base64": "AAAA", "alignment": {"characters": ["a"]}}, InvalidResponseError),
             ({"audio_base64": 5}, InvalidResponseError),
+            (
+                {
+                    "audio_base64": "AAAA",
+                    "alignment": {
+                        "characters": ["H"],
+                        "character_start_times_seconds": [float("nan")],
+                        "character_end_times_seconds": [0.1],
+                    },
+                },
+                InvalidResponseError,
+            ),
         ],
     )
     async def test_an_error_after_audio_has_its_name(
@@ -575,6 +586,14 @@ class TestKeys:
             await adapter.check()
             assert (await adapter.voices())[0].languages == ()
 
+    async def test_a_key_that_may_do_nothing_is_found_by_the_check(
+        self, server: FaultyServer
+    ) -> None:
+        server.reply(document({"detail": "Forbidden"}, 403))
+        async with opened(server) as adapter:
+            with pytest.raises(PermissionDeniedError):
+                await adapter.check()
+
     async def test_a_wrong_key_is_found_by_the_check(self, server: FaultyServer) -> None:
         async with opened(server, api_key="wrong") as adapter:
             with pytest.raises(AuthenticationError):
@@ -595,7 +614,7 @@ class TestKeys:
             (refusal(429, "concurrent_limit_exceeded"), RateLimitedError),
             (refusal(429, "system_busy"), ProviderUnavailableError),
             (refusal(400, "invalid_uid"), VoiceNotFoundError),
-            (refusal(401, "detected_unusual_activity"), PermissionDeniedError),
+            (refusal(401, "detected_unusual_activity"), AuthenticationError),
             (refusal(404, "not_found", param="audio_effects.environment_id"),
              UnsupportedFeatureError),
             (refusal(401, "something", code="quota_exceeded"), QuotaExceededError),

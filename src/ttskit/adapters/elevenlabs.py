@@ -9,11 +9,11 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import MappingProxyType
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 from typing_extensions import override
 
 from ttskit.adapters.base import (
@@ -63,12 +63,13 @@ DEFAULT_MODEL = "eleven_multilingual_v2"
 PAGE_VOICES = 100
 """The most of one page."""
 SPEEDS = (0.7, 1.2)
+_NOT_FOR_THIS = "missing_permissions"
 _MODELS = TypeAdapter(list[ListedModel])
 
 _KINDS: Mapping[str, type[TTSError]] = MappingProxyType(
     {
         "invalid_api_key": AuthenticationError,
-        "missing_permissions": PermissionDeniedError,
+        _NOT_FOR_THIS: PermissionDeniedError,
         "quota_exceeded": QuotaExceededError,
         "voice_not_found": VoiceNotFoundError,
         "model_not_found": UnsupportedFeatureError,
@@ -81,7 +82,7 @@ _KINDS: Mapping[str, type[TTSError]] = MappingProxyType(
         "background_noise_id": UnsupportedFeatureError,
         # These are in no document of ElevenLabs, but in many users' reports.
         "invalid_uid": VoiceNotFoundError,
-        "detected_unusual_activity": PermissionDeniedError,
+        "detected_unusual_activity": AuthenticationError,
         "invalid_output_format": UnsupportedFormatError,
         "language_not_supported": UnsupportedLanguageError,
     }
@@ -172,9 +173,7 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
 
     @override
     async def check(self) -> None:
-        # A key that is for speech alone may not list models; yet it was recognised.
-        with suppress(PermissionDeniedError):
-            await self._http.fetch("GET", "/v1/models")
+        await self._models()
 
     def _model(self, utterance: Utterance) -> str | None:
         return utterance.model or self.options.model
@@ -249,14 +248,20 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
         return found
 
     async def _spoken(self) -> list[str]:
-        """Return the languages of the configured model; none where the key may not ask."""
-        with suppress(PermissionDeniedError):
+        """Return the languages of the configured model, as far as they are known."""
+        model = self.options.model or DEFAULT_MODEL
+        return tags(next((one for one in await self._models() if one.model_id == model), None))
+
+    async def _models(self) -> list[ListedModel]:
+        """Return the models; none where the key is for speech alone, and good for that."""
+        try:
             reply = await self._http.fetch("GET", "/v1/models")
-            with as_documented():
-                listed = _MODELS.validate_json(reply)
-            model = self.options.model or DEFAULT_MODEL
-            return tags(next((one for one in listed if one.model_id == model), None))
-        return []
+        except PermissionDeniedError as error:
+            if _NOT_FOR_THIS not in error.message:
+                raise
+            return []
+        with as_documented():
+            return _MODELS.validate_json(reply)
 
 
 class _Once:
@@ -277,6 +282,8 @@ class _Once:
 class _Alignment(BaseModel):
     """When the characters of the text are spoken, in seconds from the start of the request."""
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     characters: list[str]
     character_start_times_seconds: list[float]
     character_end_times_seconds: list[float]
@@ -295,7 +302,8 @@ class _TimedChunks:
     Args:
         items: The chunks as they come.
         text: As it was sent.
-        words: Grows by the words that were told of, before the audio of their last character.
+        words: Grows as chunks are read. A word is told of when the character after it is, which may
+            be one chunk later.
     """
 
     def __init__(self, items: AsyncIterator[Json], text: str, words: list[TimedText]) -> None:
