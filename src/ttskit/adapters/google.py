@@ -1,0 +1,484 @@
+"""Google Cloud Text-to-Speech over REST.
+
+Source: google-cloud-texttospeech 2.37.0, types/cloud_tts.py and transports/rest_base.py.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from typing_extensions import override
+
+from ttskit.adapters.base import (
+    EMULATED,
+    NATIVE,
+    UNSUPPORTED,
+    AudioSource,
+    Capabilities,
+    Runs,
+    Utterance,
+)
+from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, Refusals
+from ttskit.adapters.google_marks import Span, marked, timed
+from ttskit.adapters.models import cost
+from ttskit.adapters.options import CallOptions
+from ttskit.errors import (
+    AuthenticationError,
+    InvalidParameterError,
+    InvalidResponseError,
+    PermissionDeniedError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    RateLimitedError,
+    TextTooLongError,
+    TTSError,
+    UnsupportedFeatureError,
+    VoiceNotFoundError,
+)
+from ttskit.request import Timestamps
+from ttskit.resources.http.framing import Json, json_object
+from ttskit.voices import Gender, Voice, matches_language
+
+SAMPLE_RATE = 24_000
+"""Of nearly all voices; the headerless PCM does not tell its own, so it is always asked for."""
+MAX_BYTES = 5_000
+"""Of one request, markup included."""
+_MARKING = frozenset({"Standard", "Wavenet", "Neural2"})
+"""The families of voices that time marks."""
+_PLAIN = ("Chirp", "Journey", "Studio")
+"""Families that take neither a pitch nor, for the most part, SSML."""
+_VOICE = re.compile(r"([a-z]{2,3}(?:-[A-Z][a-z]{3})?-[A-Z0-9]{2,3})-(.+)-[^-]+")
+"""``en-US-Neural2-C``: language, family, and which one of it."""
+_CHUNK_BYTES = 64 * 1024
+
+Format = Literal["pcm", "wav", "mp3", "opus", "mulaw", "m4a"]
+Harm = Literal["hate_speech", "dangerous_content", "harassment", "sexually_explicit"]
+Threshold = Literal["low_and_above", "medium_and_above", "only_high", "none"]
+_ENCODINGS: Mapping[Format, str] = MappingProxyType(
+    {
+        "pcm": "PCM",
+        "wav": "LINEAR16",
+        "mp3": "MP3",
+        "opus": "OGG_OPUS",
+        "mulaw": "MULAW",
+        "m4a": "M4A",
+    }
+)
+_SENT_AS: Mapping[Format, Format] = MappingProxyType({"mulaw": "wav"})
+"""µ-law comes within a WAV."""
+_GENDERS = MappingProxyType({"FEMALE": Gender.FEMALE, "MALE": Gender.MALE})
+_ALPHABETS = MappingProxyType(
+    {
+        "ipa": "PHONETIC_ENCODING_IPA",
+        "x-sampa": "PHONETIC_ENCODING_X_SAMPA",
+        "yomigana": "PHONETIC_ENCODING_JAPANESE_YOMIGANA",
+        "pinyin": "PHONETIC_ENCODING_PINYIN",
+    }
+)
+
+
+class Pronunciation(BaseModel):
+    """How a phrase is to be said."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    phrase: Annotated[str, Field(min_length=1)]
+    pronunciation: Annotated[str, Field(min_length=1)]
+    alphabet: Literal["ipa", "x-sampa", "yomigana", "pinyin"] = "ipa"
+
+    def member(self) -> dict[str, str]:
+        """Return it as Google has it."""
+        encoding = _ALPHABETS[self.alphabet]
+        return {
+            "phrase": self.phrase,
+            "phoneticEncoding": encoding,
+            "pronunciation": self.pronunciation,
+        }
+
+
+class GoogleOptions(CloudOptions):
+    """The section of tts.yaml."""
+
+    base_url: BaseURL = Field(
+        default="https://texttospeech.googleapis.com",
+        description="Or a region's, such as `https://eu-texttospeech.googleapis.com`.",
+    )
+    api_key: ApiKey | None = Field(default=None, description="This or `access_token` is needed.")
+    access_token: ApiKey | None = Field(
+        default=None,
+        description="OAuth, scope `cloud-platform`; lasts an hour. In place of `api_key`.",
+    )
+    quota_project: str | None = Field(
+        default=None, pattern=r"^[a-z0-9.:-]+$", description="Who pays, with a user's token."
+    )
+    voice: str | None = Field(
+        default="en-US-Neural2-F", min_length=1, description="Where none is asked for."
+    )
+    model: str | None = Field(
+        default=None, min_length=1, description="Such as `gemini-2.5-flash-tts`, for its voices."
+    )
+    language: str = Field(
+        default="en-US", description="Where neither the request nor the voice's name tells."
+    )
+    gender: Literal["female", "male"] | None = Field(
+        default=None, description="A wish, where Google chooses the voice."
+    )
+    format: Format = Field(default="pcm", description="What is sent; `mulaw` comes as WAV.")
+    sample_rate: Annotated[int, Field(ge=8_000, le=48_000)] | None = Field(
+        default=None, description="Hz. None: 24,000 for PCM, the voice's own for the others."
+    )
+    effects_profile: tuple[str, ...] = Field(
+        default=(),
+        description="What it is heard on, such as `telephony-class-application`.",
+    )
+    prompt: str | None = Field(
+        default=None, description="How to speak, in words; for Gemini models."
+    )
+    pronunciations: tuple[Pronunciation, ...] = Field(
+        default=(), description="Phrases with `pronunciation` and `alphabet`."
+    )
+    cloned_voices: Mapping[str, SecretStr] = Field(
+        default_factory=dict, description="Names of your choice, each with a voice cloning key."
+    )
+    custom_voices: Mapping[str, str] = Field(
+        default_factory=dict, description="Names of your choice, each with a custom voice's model."
+    )
+    normalise_text: bool | None = Field(
+        default=None, description="False: a Gemini model writes out no numbers before it speaks."
+    )
+    low_latency_journey: bool | None = Field(
+        default=None, description="Journey voices answer sooner."
+    )
+    safety: Mapping[Harm, Threshold] = Field(
+        default_factory=dict, description="What a Gemini model refuses to say, by kind of harm."
+    )
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> Self:
+        if (self.api_key is None) == (self.access_token is None):
+            raise ValueError(
+                "api_key is missing; give it here or in GOOGLE_CLOUD_API_KEY"
+                if self.api_key is None
+                else "give api_key or access_token, not both"
+            )
+        return self
+
+
+class GoogleCallOptions(CallOptions):
+    """What one request may set, as ``provider_options={"google": {...}}``."""
+
+    prompt: str | None = None
+    pronunciations: tuple[Pronunciation, ...] = ()
+    effects_profile: tuple[str, ...] = ()
+    markup: bool = Field(
+        default=False, description="The text has `[pause]` and the like; for Chirp 3 HD."
+    )
+
+
+_KINDS: Mapping[str, type[TTSError]] = MappingProxyType(
+    {
+        "API_KEY_INVALID": AuthenticationError,
+        "VOICE_NOT_FOUND": VoiceNotFoundError,
+        "TEXT_TOO_LONG": TextTooLongError,
+        "INVALID_ARGUMENT": InvalidParameterError,
+        "UNAUTHENTICATED": AuthenticationError,
+        "PERMISSION_DENIED": PermissionDeniedError,
+        "RESOURCE_EXHAUSTED": RateLimitedError,
+        "UNIMPLEMENTED": UnsupportedFeatureError,
+        "INTERNAL": ProviderUnavailableError,
+        "UNAVAILABLE": ProviderUnavailableError,
+        "DEADLINE_EXCEEDED": ProviderTimeoutError,
+    }
+)
+_TOLD: tuple[tuple[str, str], ...] = (
+    ("does not exist. is it misspelled", "VOICE_NOT_FOUND"),
+    ("longer than the limit of", "TEXT_TOO_LONG"),
+    ("sentences that are too long", "TEXT_TOO_LONG"),
+)
+"""What only the message tells, and our own code for it.
+
+Source: replies quoted in reports to googleapis/google-cloud-node and others.
+"""
+
+
+def _codes(document: Mapping[str, object]) -> Iterable[object]:
+    error = document.get("error")
+    if not isinstance(error, Mapping):
+        return
+    yield from (detail.get("reason") for detail in _details(document))
+    message = str(error.get("message")).lower()
+    yield next((code for words, code in _TOLD if words in message), None)
+    yield error.get("status")
+
+
+def _pause(document: Mapping[str, object]) -> float | None:
+    """Return the seconds of a RetryInfo, such as ``17s`` or ``0.5s``."""
+    for detail in _details(document):
+        match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)s", str(detail.get("retryDelay")))
+        if match:
+            return float(match[1])
+    return None
+
+
+def _details(document: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
+    error = document.get("error")
+    details = error.get("details") if isinstance(error, Mapping) else None
+    for detail in details if isinstance(details, list) else ():
+        if isinstance(detail, Mapping):
+            yield detail
+
+
+class GoogleAdapter(CloudAdapter[GoogleOptions]):
+    """Whole utterances; words are timed for voices that time marks."""
+
+    name = "google"
+    secrets = MappingProxyType({"api_key": "GOOGLE_CLOUD_API_KEY"})
+    capabilities = Capabilities(
+        formats=("pcm", "wav", "mp3", "opus", "m4a"),
+        runs=Runs.CLOUD,
+        word_timestamps=NATIVE,
+        ssml=frozenset(
+            {"speak", "break", "say-as", "p", "s", "sub", "prosody", "emphasis", "phoneme", "lang"}
+        ),
+        speed=NATIVE,
+        speed_range=(0.25, 2.0),
+        pitch=NATIVE,
+        pitch_range=(-20.0, 20.0),
+        volume=NATIVE,
+        models=NATIVE,
+        styles=NATIVE,
+        max_bytes=MAX_BYTES,
+    )
+    refusals = Refusals(_KINDS, _codes, pause=_pause)
+
+    def __init__(self, options: GoogleOptions, *, provider: str | None = None) -> None:
+        super().__init__(options, provider=provider)
+        family = "" if options.model else _family(options.voice)
+        is_plain = not family or family.startswith(_PLAIN)
+        able = type(self).capabilities
+        sent = _SENT_AS.get(options.format, options.format)
+        self.capabilities = replace(
+            able,
+            formats=(sent, *(one for one in able.formats if one != sent)),
+            word_timestamps=NATIVE if family in _MARKING else EMULATED,
+            ssml=frozenset() if is_plain else able.ssml,
+            pitch=UNSUPPORTED if is_plain else NATIVE,
+        )
+
+    @classmethod
+    @override
+    def variables(cls, section: Mapping[str, object]) -> Mapping[str, str]:
+        return {} if section.get("access_token") else super().variables(section)
+
+    @override
+    def headers(self) -> Mapping[str, str]:
+        options = self.options
+        given = {
+            "x-goog-api-key": options.api_key and options.api_key.get_secret_value(),
+            "Authorization": options.access_token
+            and f"Bearer {options.access_token.get_secret_value()}",
+            "x-goog-user-project": options.quota_project,
+        }
+        return {name: value for name, value in given.items() if value}
+
+    @override
+    async def voices(self) -> list[Voice]:
+        listing = json_object(await self._http.fetch("GET", "/v1/voices")).get("voices")
+        entries = listing if isinstance(listing, list) else []
+        listed = [self._listed(one) for one in entries if isinstance(one, dict)]
+        known = {voice.id: voice for voice in (*self._own_voices(), *listed) if voice.id}
+        first = self.options.voice
+        if first is None:
+            return list(known.values())
+        return list({first: Voice(first, self.provider, first), **known}.values())
+
+    @override
+    @asynccontextmanager
+    async def synthesize(self, utterance: Utterance) -> AsyncIterator[AudioSource]:
+        model = utterance.model or self.options.model
+        voice = self._chosen(utterance, model)
+        text, spans = self._input(utterance, voice, model)
+        body = self._body(utterance, self._voice(utterance, voice, model), text)
+        path = "/v1/text:synthesize"
+        if spans:
+            path = "/v1beta1/text:synthesize"
+            body["enableTimePointing"] = ["SSML_MARK"]
+        async with self._http.stream("POST", path, json=body) as reply:
+            document = await reply.json()
+            audio = _audio(document)
+            rate = (self._rate or 0) if self._is_bare else 0
+            end = len(audio) / (2 * rate) if rate else None
+            yield AudioSource(
+                _Chunks(audio),
+                format=_SENT_AS.get(self.options.format, self.options.format),
+                sample_rate=rate,
+                words=list(timed(_times(document), spans, end=end)),
+                cost=cost(self.name, model or _family(voice), len(utterance.text)),
+            )
+
+    @override
+    async def check(self) -> None:
+        language = _language(self.options.voice) or self.options.language
+        await self._http.fetch("GET", "/v1/voices", query={"languageCode": language})
+
+    @property
+    def _rate(self) -> int | None:
+        """Hz to ask for."""
+        return self.options.sample_rate or (SAMPLE_RATE if self._is_bare else None)
+
+    @property
+    def _is_bare(self) -> bool:
+        """Whether the audio comes without a header."""
+        return self.options.format == "pcm"
+
+    def _chosen(self, utterance: Utterance, model: str | None) -> str | None:
+        """Return the voice to ask for; None: Google's own choice for the language."""
+        default, wanted = self.options.voice, utterance.language
+        tongue = None if model else _language(default)
+        if utterance.voice is None and wanted and tongue and not matches_language(wanted, tongue):
+            return None
+        return utterance.voice or default
+
+    def _voice(
+        self, utterance: Utterance, voice: str | None, model: str | None
+    ) -> dict[str, object]:
+        options = self.options
+        language = _language(voice) or utterance.language or options.language
+        member: dict[str, object] = {"languageCode": language}
+        if voice and voice in options.cloned_voices:
+            key = options.cloned_voices[voice].get_secret_value()
+            return member | {"voiceClone": {"voiceCloningKey": key}}
+        if voice and voice in options.custom_voices:
+            return member | {"customVoice": {"model": options.custom_voices[voice]}}
+        gender = options.gender if voice is None else None
+        named = {"name": voice, "modelName": model, "ssmlGender": gender and gender.upper()}
+        return member | {name: value for name, value in named.items() if value}
+
+    def _input(
+        self, utterance: Utterance, voice: str | None, model: str | None
+    ) -> tuple[dict[str, object], list[Span]]:
+        """Return what to speak, and the words that are marked in it."""
+        own = self._own(GoogleCallOptions, utterance)
+        kind = "ssml" if utterance.is_ssml else "markup" if own.markup else "text"
+        given: dict[str, object] = {kind: utterance.text}
+        spans: list[Span] = []
+        is_timed = utterance.timestamps is not Timestamps.NONE and not own.markup
+        if is_timed and model is None and _family(voice) in _MARKING:
+            document, spans = marked(utterance.text, is_ssml=utterance.is_ssml)
+            if len(document.encode()) <= MAX_BYTES:
+                given = {"ssml": document}
+            else:
+                spans = []
+        pronunciations = own.pronunciations or self.options.pronunciations
+        given |= {"prompt": own.prompt or self.options.prompt}
+        if pronunciations:
+            given["customPronunciations"] = {
+                "pronunciations": [one.member() for one in pronunciations]
+            }
+        return {name: value for name, value in given.items() if value is not None}, spans
+
+    def _body(
+        self, utterance: Utterance, voice: dict[str, object], text: dict[str, object]
+    ) -> dict[str, object]:
+        options = self.options
+        own = self._own(GoogleCallOptions, utterance)
+        audio = {
+            "audioEncoding": _ENCODINGS[options.format],
+            "sampleRateHertz": self._rate,
+            "speakingRate": None if utterance.speed == 1 else utterance.speed,
+            "pitch": utterance.pitch or None,
+            "volumeGainDb": utterance.volume or None,
+            "effectsProfileId": list(own.effects_profile or options.effects_profile) or None,
+        }
+        blocked = [
+            {
+                "category": f"HARM_CATEGORY_{harm.upper()}",
+                "threshold": f"BLOCK_{threshold.upper()}",
+            }
+            for harm, threshold in options.safety.items()
+        ]
+        advanced = {
+            "lowLatencyJourneySynthesis": options.low_latency_journey,
+            "enableTextnorm": options.normalise_text,
+            "safetySettings": {"settings": blocked} if blocked else None,
+        }
+        body: dict[str, object] = {"input": text, "voice": voice, "audioConfig": _set(audio)}
+        return body | ({"advancedVoiceOptions": _set(advanced)} if _set(advanced) else {})
+
+    def _listed(self, entry: Mapping[str, object]) -> Voice:
+        name, languages = str(entry.get("name") or ""), entry.get("languageCodes")
+        return Voice(
+            name,
+            self.provider,
+            name,
+            languages=tuple(map(str, languages)) if isinstance(languages, list) else (),
+            gender=_GENDERS.get(str(entry.get("ssmlGender")), Gender.UNKNOWN),
+            description=_family(name),
+        )
+
+    def _own_voices(self) -> Iterator[Voice]:
+        for name in self.options.cloned_voices:
+            yield Voice(name, self.provider, name, cloned=True)
+        for name in self.options.custom_voices:
+            yield Voice(name, self.provider, name)
+
+
+class _Chunks:
+    """Whole audio in pieces that a decoder need not hold long."""
+
+    def __init__(self, audio: bytes) -> None:
+        self._audio = audio
+        self._at = 0
+
+    def __aiter__(self) -> _Chunks:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = self._audio[self._at : self._at + _CHUNK_BYTES]
+        if not chunk:
+            raise StopAsyncIteration
+        self._at += len(chunk)
+        return chunk
+
+
+def _set(members: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _language(voice: str | None) -> str | None:
+    match = _VOICE.fullmatch(voice or "")
+    return match[1] if match else None
+
+
+def _family(voice: str | None) -> str:
+    match = _VOICE.fullmatch(voice or "")
+    return match[2] if match else ""
+
+
+def _audio(document: Json) -> bytes:
+    content = document.get("audioContent")
+    try:
+        audio = b64decode(content, validate=True) if isinstance(content, str) else b""
+    except ValueError:
+        raise InvalidResponseError("the reply holds what is no base64") from None
+    if not audio:
+        raise InvalidResponseError("the reply holds no audio")
+    return audio
+
+
+def _times(document: Json) -> dict[str, float]:
+    """Return the seconds of each mark."""
+    points = document.get("timepoints")
+    return {
+        str(point.get("markName")): float(seconds)
+        for point in (points if isinstance(points, list) else ())
+        if isinstance(point, Mapping)
+        and isinstance(seconds := point.get("timeSeconds", 0.0), int | float)
+    }
