@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from typing_extensions import override
 
 from tests.clouds.contract import KEY, CloudContract, audio, spoken
+from tests.clouds.telephony import mulaw_wav
 from ttskit.adapters.base import EMULATED, NATIVE, UNSUPPORTED, AudioSource, Utterance
 from ttskit.adapters.google import MAX_BYTES, GoogleAdapter, GoogleOptions
 from ttskit.adapters.google_marks import marked, timed
@@ -113,7 +114,7 @@ def answer(asked: dict[str, dict[str, object]], kind: str, said: str, name: str)
         samples = resample(samples, source_rate=RATE, target_rate=rate)
     data = audio(samples, ENCODED.get(str(settings["audioEncoding"]), "pcm"), rate)
     if settings["audioEncoding"] == "MULAW":  # within a WAV, as the service sends it
-        data = mulaw_wav(audio(samples, "mulaw", rate), rate)
+        data = mulaw_wav(samples, rate)
     document: dict[str, object] = {"audioContent": base64.b64encode(data).decode()}
     if "enableTimePointing" in asked:
         document["timepoints"] = times
@@ -124,14 +125,6 @@ def pieces(document: str) -> list[tuple[str, str | None]]:
     """Return what stands before each mark, with its name, and what is after the last."""
     cut = MARK.split(document)
     return [*zip(cut[::2], cut[1::2], strict=False), (cut[-1], None)]
-
-
-def mulaw_wav(data: bytes, rate: int) -> bytes:
-    layout = (7).to_bytes(2, "little") + (1).to_bytes(2, "little")
-    layout += rate.to_bytes(4, "little") * 2
-    layout += (1).to_bytes(2, "little") + (8).to_bytes(2, "little")
-    size = len(data).to_bytes(4, "little")
-    return b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0" + layout + b"data" + size + data
 
 
 def voices(received: Received) -> bytes:
