@@ -11,9 +11,12 @@ from pydantic import BaseModel
 
 from tools.markdown import table
 from tools.schema import Schema, default, field_docs, schema_of, values
+from ttskit.adapters.azure import AzureAdapter
 from ttskit.adapters.base import Adapter, AdapterOptions, Capabilities, Support
 from ttskit.adapters.cloud import CloudAdapter
+from ttskit.adapters.elevenlabs import ElevenLabsAdapter
 from ttskit.adapters.espeak import EspeakAdapter
+from ttskit.adapters.google import GoogleAdapter
 from ttskit.adapters.hibari import HibariAdapter
 from ttskit.adapters.local import LocalAdapter
 from ttskit.adapters.openai import OpenAIAdapter
@@ -31,7 +34,10 @@ ADAPTERS: tuple[AdapterClass, ...] = (
     HibariAdapter,
     PiperAdapter,
     EspeakAdapter,
+    ElevenLabsAdapter,
     OpenAIAdapter,
+    AzureAdapter,
+    GoogleAdapter,
     MockAdapter,
 )
 """Ours, in the order of the docs; a third party's that happens to be installed is none of them."""

@@ -303,13 +303,13 @@ def test_settings_that_cannot_work_are_refused(given: dict[str, str], named: str
 def test_key_and_region_come_from_the_environment() -> None:
     environ = {"AZURE_SPEECH_KEY": KEY, "AZURE_SPEECH_REGION": "northeurope"}
     settings = load_settings({"providers": {"azure": {}}}, environ=environ)
-    (provider,) = Registry([AzureAdapter]).build(settings)
+    (provider,) = Registry().build(settings)
     assert isinstance(provider.options, AzureOptions)
     assert provider.options.base_url == "https://northeurope.tts.speech.microsoft.com"
     assert provider.options.api_key is not None
     with_token = {"adapter": "azure", "access_token": "t"}
     settings = load_settings({"providers": {"azure": with_token}}, environ=environ)
-    (provider,) = Registry([AzureAdapter]).build(settings)
+    (provider,) = Registry().build(settings)
     assert isinstance(provider.options, AzureOptions)
     assert provider.options.api_key is None
 

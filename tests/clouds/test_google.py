@@ -472,7 +472,7 @@ def test_a_token_in_the_settings_is_not_joined_by_the_environments_key() -> None
     settings = load_settings(
         {"providers": {"cloud": section}}, environ={"GOOGLE_CLOUD_API_KEY": "k"}
     )
-    (provider,) = Registry([GoogleAdapter]).build(settings)
+    (provider,) = Registry().build(settings)
     assert isinstance(provider.options, GoogleOptions)
     assert provider.options.api_key is None
 

@@ -149,6 +149,7 @@ class AzureAdapter(CloudAdapter[AzureOptions]):
         styles=NATIVE,
         max_characters=MAX_CHARACTERS,
     )
+    call_model = AzureCallOptions
     refusals = Refusals(codes=_codes, statuses={403: QuotaExceededError})
 
     def __init__(self, options: AzureOptions, *, provider: str | None = None) -> None:

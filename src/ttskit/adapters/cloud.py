@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import time
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self, TypeVar
 
 import anyio
+import pydantic
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from typing_extensions import override
 
@@ -137,20 +139,37 @@ class Refusals:
         body = b""
         with anyio.move_on_after(REFUSAL_S), contextlib.suppress(TTSError):
             body = await reply.head(REFUSAL_BYTES)
-        document = _document(body)
+        return self.of(_document(body), status=reply.status, headers=reply.headers)
+
+    def of(
+        self,
+        document: Mapping[str, object],
+        *,
+        status: int | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> TTSError:
+        """Return what an error document means, such as one in the middle of the audio.
+
+        Args:
+            document: The provider's error.
+            status: The reply's; None: it was a good one until then.
+            headers: The reply's.
+        """
         codes = [code for code in map(_code, self.codes(document)) if code]
         known = next((code for code in codes if code in self.kinds), None)
-        kind = self.kinds[known] if known else self._kind(reply.status)
+        kind = self.kinds[known] if known else self._kind(status)
         code = known or next(iter(codes), "")
-        told = f"HTTP {reply.status}, {code}" if code else f"HTTP {reply.status}"
+        told = ", ".join(part for part in (f"HTTP {status}" if status else "", code) if part)
         wait = self.pause(document)
         return kind(
-            f"{_MEANINGS.get(kind, 'the request was refused')} ({told})",
-            retry_after=retry_after(reply.headers, wall=time.time()) if wait is None else wait,
-            request_id=reply.headers.get(self.request_id),
+            f"{_MEANINGS.get(kind, 'the request was refused')}{told and f' ({told})'}",
+            retry_after=retry_after(headers, wall=time.time()) if wait is None else wait,
+            request_id=headers.get(self.request_id),
         )
 
-    def _kind(self, status: int) -> type[TTSError]:
+    def _kind(self, status: int | None) -> type[TTSError]:
+        if status is None:
+            return ProviderUnavailableError
         kind = self.statuses.get(status) or _STATUSES.get(status)
         if kind is not None:
             return kind
@@ -245,6 +264,32 @@ def _code(value: object) -> str:
     code = str(value) if isinstance(value, str | int) else ""
     plain = code.replace("_", "").replace("-", "").replace(".", "")
     return code if 0 < len(code) <= 60 and plain.isalnum() and plain.isascii() else ""  # noqa: PLR2004
+
+
+@contextlib.contextmanager
+def as_documented() -> Iterator[None]:
+    """Turn pydantic's complaint about a reply into ours, without what the reply held.
+
+    Raises:
+        InvalidResponseError: The reply is not as the provider documents it.
+    """
+    try:
+        yield
+    except pydantic.ValidationError as error:
+        place = ".".join(map(str, error.errors(include_input=False)[0]["loc"]))
+        raise InvalidResponseError(f"the reply is not as documented: {place[:60]}") from None
+
+
+def unpacked(text: object) -> bytes:
+    """Return audio that came as base64.
+
+    Raises:
+        InvalidResponseError: It is none.
+    """
+    try:
+        return base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+    except ValueError:
+        raise InvalidResponseError("the reply holds audio that is no base64") from None
 
 
 async def sniffed(body: AsyncIterator[bytes], asked: str) -> tuple[str, AsyncIterator[bytes]]:

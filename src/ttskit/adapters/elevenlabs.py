@@ -6,8 +6,6 @@ documents on request stitching and models, and the Python SDK 2.78.0.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -25,13 +23,12 @@ from ttskit.adapters.base import (
     TimedText,
     Utterance,
 )
-from ttskit.adapters.cloud import CloudAdapter, Refusals
+from ttskit.adapters.cloud import CloudAdapter, Refusals, as_documented, unpacked
 from ttskit.adapters.elevenlabs_options import RAW, ElevenLabsCallOptions, ElevenLabsOptions
 from ttskit.adapters.elevenlabs_voices import (
     ListedModel,
     ListedVoice,
     VoicePage,
-    as_documented,
     language_code,
     tags,
     voice,
@@ -40,7 +37,6 @@ from ttskit.adapters.models import MILLION, cost, models
 from ttskit.adapters.timing import CharacterTimes
 from ttskit.errors import (
     AuthenticationError,
-    InvalidResponseError,
     PermissionDeniedError,
     ProviderUnavailableError,
     QuotaExceededError,
@@ -116,6 +112,7 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
         context=NATIVE,
         max_characters=models("elevenlabs")[DEFAULT_MODEL].max_characters,
     )
+    call_model = ElevenLabsCallOptions
     refusals = Refusals(_KINDS, _codes, request_id="request-id")
 
     def __init__(self, options: ElevenLabsOptions, *, provider: str | None = None) -> None:
@@ -317,7 +314,7 @@ class _TimedChunks:
     async def __anext__(self) -> bytes:
         async for item in self._items:
             if "audio_base64" not in item:
-                raise _refused(item)
+                raise ElevenLabsAdapter.refusals.of(item)
             with as_documented():
                 chunk = _Timed.model_validate(item)
             if told := chunk.alignment:
@@ -327,22 +324,9 @@ class _TimedChunks:
                     told.character_end_times_seconds,
                 )
             if chunk.audio_base64:
-                return _audio(chunk.audio_base64)
+                return unpacked(chunk.audio_base64)
         self._words += self._times.finish()
         raise StopAsyncIteration
-
-
-def _refused(item: Mapping[str, object]) -> TTSError:
-    """Return what an error in the middle of the audio means."""
-    known = (_KINDS[code] for code in _codes(item) if isinstance(code, str) and code in _KINDS)
-    return next(known, ProviderUnavailableError)("the provider broke off with an error")
-
-
-def _audio(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error:
-        raise InvalidResponseError("the reply holds audio that is no base64") from None
 
 
 def _is_v3(model: str | None) -> bool:

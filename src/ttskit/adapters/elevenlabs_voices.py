@@ -5,14 +5,12 @@ Source: ElevenLabs API reference, ``GET /v2/voices`` and ``GET /v1/models``; Pyt
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-import pydantic
 from pydantic import BaseModel
 
-from ttskit.errors import InvalidResponseError, UnsupportedLanguageError
+from ttskit.errors import UnsupportedLanguageError
 from ttskit.request import check_language
 from ttskit.voices import Gender, Voice
 
@@ -61,20 +59,6 @@ class ListedModel(BaseModel):
 
     model_id: str
     languages: list[ModelLanguage] | None = None
-
-
-@contextlib.contextmanager
-def as_documented() -> Iterator[None]:
-    """Turn pydantic's complaint about a reply into ours, without what the reply held.
-
-    Raises:
-        InvalidResponseError: The reply is not as ElevenLabs documents it.
-    """
-    try:
-        yield
-    except pydantic.ValidationError as error:
-        place = ".".join(map(str, error.errors(include_input=False)[0]["loc"]))
-        raise InvalidResponseError(f"the reply is not as documented: {place[:60]}") from None
 
 
 def voice(listed: ListedVoice, provider: str, spoken: Iterable[str]) -> Voice:

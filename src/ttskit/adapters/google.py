@@ -6,7 +6,6 @@ Source: google-cloud-texttospeech 2.37.0, types/cloud_tts.py and transports/rest
 from __future__ import annotations
 
 import re
-from base64 import b64decode
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -25,7 +24,7 @@ from ttskit.adapters.base import (
     Runs,
     Utterance,
 )
-from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, Refusals
+from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, Refusals, unpacked
 from ttskit.adapters.google_marks import Span, marked, timed
 from ttskit.adapters.models import cost
 from ttskit.adapters.options import CallOptions
@@ -256,6 +255,7 @@ class GoogleAdapter(CloudAdapter[GoogleOptions]):
         styles=NATIVE,
         max_bytes=MAX_BYTES,
     )
+    call_model = GoogleCallOptions
     refusals = Refusals(_KINDS, _codes, pause=_pause)
 
     def __init__(self, options: GoogleOptions, *, provider: str | None = None) -> None:
@@ -463,11 +463,7 @@ def _family(voice: str | None) -> str:
 
 
 def _audio(document: Json) -> bytes:
-    content = document.get("audioContent")
-    try:
-        audio = b64decode(content, validate=True) if isinstance(content, str) else b""
-    except ValueError:
-        raise InvalidResponseError("the reply holds what is no base64") from None
+    audio = unpacked(document.get("audioContent"))
     if not audio:
         raise InvalidResponseError("the reply holds no audio")
     return audio

@@ -101,6 +101,7 @@ class HttpcoreTransport(Transport):
             )
         except BaseException as error:
             self.left(pool, was_cancelled=not isinstance(error, Exception))
+            await self.close_replaced()
             raise
         return _HttpcoreIncoming(response, self, pool)
 
@@ -115,19 +116,20 @@ class HttpcoreTransport(Transport):
             self._in_flight[pool] -= 1
         if was_cancelled and self._loses_slots and pool is self._pool:
             self.refresh()
-        if len(self._in_flight) > 1:
-            self._close_replaced()
 
-    def _close_replaced(self) -> None:
-        """Close the pools that were replaced and have nothing under way any more.
-
-        In tasks of their own: a cancelled one would not get to the end of it.
-        """
-        for pool in [pool for pool, most in self._in_flight.items() if not most]:
-            if pool is not self._pool:
-                del self._in_flight[pool]
+    async def close_replaced(self) -> None:
+        """Close the pools that were replaced and have nothing under way any more."""
+        while pool := next((one for one, most in self._in_flight.items() if not most), None):
+            if pool is self._pool:
+                return
+            del self._in_flight[pool]
+            try:
+                await _closed(pool)
+            except BaseException:
+                # asyncio's own cancellation heeds no shield: somebody else has to finish.
                 task = self._home.spawn(partial(self._close, pool), name="ttskit closing")
                 self._closing[pool] = task
+                raise
 
     async def _close(self, pool: httpcore.AsyncConnectionPool) -> None:
         await _closed(pool)
@@ -222,6 +224,7 @@ class _HttpcoreIncoming(Incoming):
             self._was_cancelled = was_cancelled
         finally:
             self._transport.left(pool, was_cancelled=self._was_cancelled)
+            await self._transport.close_replaced()
 
 
 def _body(response: httpcore.Response) -> AsyncIterator[bytes]:
