@@ -21,6 +21,13 @@ from ttskit.resources.http.framing import (
     json_object,
 )
 from ttskit.resources.http.pools import Pools
+from ttskit.resources.http.websocket import (
+    CLOSES,
+    Handshake,
+    HandshakeRefused,
+    WebSocket,
+    open_socket,
+)
 from ttskit.resources.http.wire import Headers, Incoming, Request
 
 MAX_AUDIO_BYTES = 512 * 1024 * 1024
@@ -154,6 +161,41 @@ class Sent:
             error.provider = error.provider or self._provider
 
 
+class Socketed:
+    """A handshake as an async context manager over the socket; leaving it ends the call."""
+
+    def __init__(self, pools: Pools, handshake: Handshake, *, provider: str, judge: Judge) -> None:
+        self._pools = pools
+        self._handshake = handshake
+        self._provider = provider
+        self._judge = judge
+        self._socket: WebSocket | None = None
+
+    async def __aenter__(self) -> WebSocket:
+        try:
+            way = await self._pools.way(self._handshake.origin)
+            try:
+                self._socket = await open_socket(self._handshake, way)
+            except HandshakeRefused as refused:
+                await self._judge(Reply(refused.reply, max_bytes=MAX_REFUSAL_BYTES))
+                raise InvalidResponseError("the server opened no socket") from None
+        except TTSError as error:
+            error.provider = error.provider or self._provider
+            raise
+        return self._socket
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._socket is not None:
+            await self._socket.aclose()
+        if isinstance(error, TTSError):
+            error.provider = error.provider or self._provider
+
+
 class HTTPClient:
     """Requests of one provider.
 
@@ -257,3 +299,35 @@ class HTTPClient:
             ) as reply:
                 return await reply.read()
         raise ProviderTimeoutError(f"no reply within {timeout_s:g} s", provider=self._provider)
+
+    def websocket(
+        self,
+        path: str,
+        *,
+        query: Query | None = None,
+        headers: Mapping[str, str] | None = None,
+        subprotocols: tuple[str, ...] = (),
+        closes: Mapping[int, type[TTSError]] | None = None,
+    ) -> Socketed:
+        """Return an async context manager that opens a WebSocket.
+
+        Args:
+            path: Below the base URL, percent-encoded.
+            query: Encoded here.
+            headers: Beyond those of every request.
+            subprotocols: Offered to the server.
+            closes: What the server means by the code it closes with, beyond the usual.
+
+        Raises:
+            NetworkError: On entering or using it: the server could not be reached, or broke off.
+            ProviderTimeoutError: It took too long.
+            TTSError: What the judge makes of a refused handshake, or a closing code means.
+        """
+        handshake = Handshake(
+            self._address.origin,
+            self._address.target(path, query),
+            Headers({**self._headers, **(headers or {})}),
+            subprotocols,
+            {**CLOSES, **(closes or {})},
+        )
+        return Socketed(self._pools, handshake, provider=self._provider, judge=self._judge)

@@ -94,19 +94,28 @@ class Pools:
                 transports[origin] = await self._made(origin)
             return transports[origin]
 
-    async def _made(self, origin: Origin) -> Transport:
-        options = self.options
-        proxy = None
+    async def way(self, origin: Origin) -> Way:
+        """Return how an origin is reached.
+
+        Raises:
+            ConfigurationError: The certificates or the proxy cannot be used.
+        """
+        options, proxy = self.options, None
         if not is_loopback(origin.host):
             proxy = options.proxy or proxy_for(origin, trust_env=options.trust_env)
-        # Imports and certificates take tens of milliseconds: not in the event loop.
-        make = await to_thread.run_sync(_maker, _chosen(options.transport, proxy))
         tls = None
         if origin.scheme == "https":
+            # Certificates take tens of milliseconds: not in the event loop.
             tls = await to_thread.run_sync(
                 lambda: tls_context(options.ca_file, trust_env=options.trust_env)
             )
-        return make(origin, Way(tls, proxy, options.connect_s, options.silence_s))
+        return Way(tls, proxy, options.connect_s, options.silence_s)
+
+    async def _made(self, origin: Origin) -> Transport:
+        way = await self.way(origin)
+        # Imports take as long.
+        make = await to_thread.run_sync(_maker, _chosen(self.options.transport, way.proxy))
+        return make(origin, way)
 
     def _abandon(self) -> None:
         """Forget everything that another process opened, without closing it."""

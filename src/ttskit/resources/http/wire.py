@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -185,7 +187,11 @@ def _why(error: BaseException) -> str:
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"certificate: {getattr(cause, 'verify_message', None) or 'not trusted'}"
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS: {getattr(cause, 'reason', None) or type(cause).__name__}"
+        if isinstance(cause, OSError) and cause.errno:
+            # A name that is not found has codes of its own.
+            is_name = isinstance(cause, socket.gaierror)
+            return str(cause.strerror) if is_name else os.strerror(cause.errno)
         cause = cause.__cause__ or cause.__context__
     return type(error).__name__
