@@ -15,6 +15,7 @@ from ttskit.routing.live import Broadcast
 from ttskit.routing.part import Part, Role
 from ttskit.routing.provider import Provider
 from ttskit.routing.recording import Recorder, Recording
+from ttskit.routing.script import ALONE, Around, context_after, context_before
 from ttskit.routing.take import Emit
 from ttskit.routing.voicing import Casting, Wish
 from ttskit.text.lower import Lowered, Silence, Speech, lower
@@ -30,6 +31,7 @@ class Attempt:
         booth: Of the request.
         passage: What to say.
         emit: Gets what may be delivered.
+        around: What is spoken before and after it.
         has_alternative: Another provider could say it instead.
         on_audio: Called when audio comes.
         max_characters: The most that is sent in one call, where that is less than the provider's
@@ -43,6 +45,7 @@ class Attempt:
         passage: Passage,
         *,
         emit: Emit,
+        around: Around = ALONE,
         has_alternative: bool = False,
         on_audio: Callable[[], None] | None = None,
         max_characters: int | None = None,
@@ -53,6 +56,7 @@ class Attempt:
         self._options = booth.options
         self._passage = passage
         self._emit = emit
+        self._around = around
         self._has_alternative = has_alternative
         self._on_audio = on_audio
         limits = [limit for limit in (max_characters, self._able.max_characters) if limit]
@@ -60,6 +64,8 @@ class Attempt:
         self._recorder = self._made_recorder()
         self.voice: str | None = None
         """Who speaks, once that is known."""
+        self._read = 0
+        """Characters of the passage that were sent."""
 
     async def speak(self) -> None:
         """Emit the passage as this provider speaks it.
@@ -196,6 +202,7 @@ class Attempt:
 
     def _utterance(self, part: Part) -> Utterance:
         options, settings = self._options, part.role.settings
+        before, after = self._neighbours(part)
         return Utterance(
             text=part.text,
             index=self._passage.index,
@@ -208,10 +215,25 @@ class Attempt:
             volume=settings.volume,
             timestamps=self._timestamps(),
             seed=options.seed,
+            previous_text=before,
+            next_text=after,
             options=_own(options.provider_options, self._provider),
             request_id=self._booth.request_id,
             lane=self._booth.lane,
         )
+
+    def _neighbours(self, part: Part) -> tuple[str | None, str | None]:
+        """Return what is spoken before and after a part, for a provider that reads that."""
+        if self._able.context is Support.UNSUPPORTED:
+            return None, None
+        text, around = self._passage.text, self._around
+        start = text.find(part.text, self._read)
+        if start >= 0:
+            self._read = start + len(part.text)
+            around = Around(
+                f"{around.before} {text[:start]}", f"{text[self._read :]} {around.after}"
+            )
+        return context_before(around.before), context_after(around.after)
 
     def _timestamps(self) -> Timestamps:
         """Return what to ask for: live speech goes on at a word, where the provider can tell."""

@@ -141,7 +141,7 @@ class Performance:
             if first.is_last and not self._pace.is_live:
                 # Right here: tasks would cost as much as all the rest.
                 takes: list[Take] = []
-                await self._speaker.speak(first.passage, takes.append)
+                await self._speaker.speak(first.passage, takes.append, first.around)
                 for take in takes:
                     await deliver(first, take)
                 return None
@@ -245,7 +245,7 @@ class _Ahead:
 
     async def _make(self, slot: _Slot, cue: Cue) -> None:
         with slot.making:
-            slot.end(await _failure(self._speaker.speak(cue.passage, slot.put)))
+            slot.end(await _failure(self._speaker.speak(cue.passage, slot.put, cue.around)))
 
 
 async def _failure(work: Awaitable[object]) -> Exception | None:

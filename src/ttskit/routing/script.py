@@ -26,7 +26,37 @@ TERMINATORS = (".", "!", "?", "…", "。", "！", "？", "؟", "۔", "।", "�
 CLOSERS = "\"'”’»)]}」』）】*_"  # noqa: RUF001 - closing quotes and brackets
 QUICK_CHARACTERS = 2_000
 FIRST_CHARACTERS = 250
+CONTEXT_CHARACTERS = 300
+"""Of neighbouring text: some three sentences tell the tone, and longer ones cost time."""
+CONTEXT_SOURCE = 2 * CONTEXT_CHARACTERS
+"""Of the caller's own text, white space not yet squeezed."""
 Text = str | Iterable[str] | AsyncIterable[str]
+
+
+class Around(NamedTuple):
+    """What is spoken before and after a passage, as far as it is known."""
+
+    before: str = ""
+    after: str = ""
+
+
+ALONE = Around()
+
+
+def context_before(text: str) -> str | None:
+    """Return the end of what is spoken before a passage, from a word's start; None: nothing is."""
+    text = " ".join(text.split())
+    if len(text) > CONTEXT_CHARACTERS:
+        text = text[-CONTEXT_CHARACTERS:].partition(" ")[2]
+    return text or None
+
+
+def context_after(text: str) -> str | None:
+    """Return the start of what is spoken after a passage, up to a word's end; None: nothing is."""
+    text = " ".join(text.split())
+    if len(text) > CONTEXT_CHARACTERS:
+        text = text[:CONTEXT_CHARACTERS].rpartition(" ")[0]
+    return text or None
 
 
 class Cue(NamedTuple):
@@ -39,6 +69,7 @@ class Cue(NamedTuple):
     """It is known to be the last."""
     ends_sentence: bool = True
     """Not a clause that was cut off to be heard early, nor a part of an endless sentence."""
+    around: Around = ALONE
 
 
 class Script(Protocol):
@@ -104,21 +135,29 @@ class Recital:
     """
 
     def __init__(self, passages: Sequence[Passage], text: str | None) -> None:
-        self._passages = iter(passages)
-        self._last = passages[-1] if passages else None
+        self._passages = passages
+        self._at = 0
         self._text = text
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Cue:
-        passage = next(self._passages, None)
-        if passage is None:
+        at = self._at
+        if at >= len(self._passages):
             raise StopAsyncIteration
-        is_last = passage is self._last
+        self._at = at + 1
+        passage, is_last = self._passages[at], self._at == len(self._passages)
         if self._text is None:
-            return Cue(passage, passage.text, is_last)
-        return _cue(passage, self._text[slice(*passage.span)], is_last=is_last)
+            before = self._passages[at - 1].text if at else ""
+            after = "" if is_last else self._passages[self._at].text
+            return Cue(passage, passage.text, is_last, around=Around(before, after))
+        start, end = passage.span
+        around = ALONE
+        if len(self._passages) > 1:
+            before = self._text[max(start - CONTEXT_SOURCE, 0) : start]
+            around = Around(before, self._text[end : end + CONTEXT_SOURCE])
+        return _cue(passage, self._text[start:end], is_last=is_last, around=around)
 
     async def aclose(self) -> None:
         """Nothing is open."""
@@ -141,32 +180,46 @@ def pieces_of(text: str) -> list[str]:
 
 
 async def arriving(
-    pieces: Iterable[str] | AsyncIterable[str], layout: Layout
+    pieces: Iterable[str] | AsyncIterable[str], layout: Layout, *, whole: str = ""
 ) -> AsyncGenerator[Cue, None]:
     """Yield passages of text that arrives in pieces, each as soon as it is certain.
 
     Text of no words is no error: nothing is yielded.
 
+    Args:
+        pieces: What is still to come is known to whoever sends it.
+        layout: How it is cut.
+        whole: All of the text, where it is known nevertheless.
+
     Raises:
         InvalidParameterError: A piece is no text.
     """
-    planner, page = _planner(layout), _Page()
+    planner, page, before = _planner(layout), _Page(), ""
+
+    def around(passage: Passage) -> Around:
+        end = passage.span[1]
+        return Around(before, whole[end : end + CONTEXT_SOURCE])
+
     async with aclosing(_async(pieces)) as texts:
         async for piece in texts:
             if not isinstance(piece, str):
                 raise InvalidParameterError(f"text must come as str, not {type(piece).__name__}")
             page.write(piece)
             for passage in planner.feed(piece):
-                yield _cue(passage, page.tear(passage.span), is_last=False)
+                text = page.tear(passage.span)
+                yield _cue(passage, text, is_last=False, around=around(passage))
+                before = f"{before} {passage.text}"[-CONTEXT_SOURCE:]
     rest = planner.finish()
     for passage in rest:
-        yield _cue(passage, page.tear(passage.span), is_last=passage is rest[-1])
+        text = page.tear(passage.span)
+        yield _cue(passage, text, is_last=passage is rest[-1], around=around(passage))
+        before = f"{before} {passage.text}"[-CONTEXT_SOURCE:]
 
 
-def _cue(passage: Passage, text: str, *, is_last: bool) -> Cue:
+def _cue(passage: Passage, text: str, *, is_last: bool, around: Around) -> Cue:
     words = text.rstrip()
     ends = "\n" in text[len(words) :] or words.rstrip(CLOSERS).endswith(TERMINATORS)
-    return Cue(passage, text, is_last, ends)
+    return Cue(passage, text, is_last, ends, around)
 
 
 class _Page:

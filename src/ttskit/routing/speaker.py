@@ -21,6 +21,7 @@ from ttskit.routing.attempt import Attempt
 from ttskit.routing.booth import Booth
 from ttskit.routing.hedge import Contest
 from ttskit.routing.provider import Provider
+from ttskit.routing.script import ALONE, Around
 from ttskit.routing.take import Emit, Take
 from ttskit.telemetry.events import FailoverEvent, HedgeEvent
 from ttskit.text.plan import Passage
@@ -38,6 +39,7 @@ class _Telling:
     emit: Emit
     waiting: deque[Provider]
     """Whom to ask, in order."""
+    around: Around = ALONE
     last: Take | None = None
     """Of the present turn."""
     errors: list[TTSError] = field(default_factory=list)
@@ -61,10 +63,13 @@ class _Telling:
         last, self.last = self.last, None
         if last is None or last.span is None or self.passage is None:
             return False
-        end = self.passage.span[1]
+        end, text = self.passage.span[1], self.passage.text
         self.passage = self.passage.after(last.span[1])
         if self.passage is None:  # it failed in the silence after the last word
             self.emit(_closing(last, end))
+        else:
+            heard = text.removesuffix(self.passage.text)
+            self.around = Around(f"{self.around.before} {heard}", self.around.after)
         return True
 
 
@@ -110,10 +115,11 @@ class Speaker:
         """Several passages are spoken at a time from here on, by so many calls of providers."""
         self._booth.share_line(calls)
 
-    async def speak(self, passage: Passage, emit: Emit) -> None:
+    async def speak(self, passage: Passage, emit: Emit, around: Around = ALONE) -> None:
         """Emit the passage as the first able provider speaks it: one take, or several when live.
 
-        Where a provider fails after a part was heard live, the next one says what is left.
+        Where a provider fails after a part was heard live, the next one says what is left. Those
+        that read what is spoken around it are given that.
 
         Raises:
             AllProvidersFailedError: Several providers were asked, and each failed.
@@ -121,7 +127,7 @@ class Speaker:
         """
         if not self._is_settled:
             await self._settle_order()
-        telling = _Telling(passage, emit, deque(self._order))
+        telling = _Telling(passage, emit, deque(self._order), around)
         while telling.waiting and telling.passage is not None:
             provider = telling.waiting.popleft()
             hedge = self._hedge(provider, telling)
@@ -281,6 +287,7 @@ class Speaker:
             self._booth,
             passage,
             emit=emit or telling.put,
+            around=telling.around,
             has_alternative=bool(telling.waiting),
             on_audio=on_audio,
             max_characters=max_characters,

@@ -326,7 +326,7 @@ def _is_soon_encoded(audio_format: AudioFormat | None, stage: Stage) -> bool:
 def _script(text: Text | None, ssml: str | None, layout: Layout) -> Script:
     if isinstance(text, str):
         check_text(text, max_characters=layout.max_characters)
-        return arriving(pieces_of(text), layout)
+        return arriving(pieces_of(text), layout, whole=text)
     if text is not None:
         return arriving(text, layout)
     if ssml is not None and not is_quick(ssml):

@@ -144,7 +144,7 @@ class MockAdapter(Adapter[MockOptions]):
         chosen = _options(settings) if options is None else options
         super().__init__(chosen, provider=provider)
         # The class says what a mock can do in general, an instance what this one can do.
-        vars(self)["capabilities"] = capabilities or chosen.capabilities()
+        self.capabilities = capabilities or chosen.capabilities()
         self.faults = faults or Faults()
         self.requests: list[Utterance] = []
         """Every utterance that was asked for, refused ones too."""
