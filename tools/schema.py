@@ -30,8 +30,8 @@ class Schema(BaseModel):
     definitions: dict[str, Schema] = Field(default_factory=dict, alias="$defs")
     kind: str | list[str] = Field(default="", alias="type")
     format: str = ""
-    enum: list[str] = []
-    constant: str = Field(default="", alias="const")
+    enum: list[str | int] = []
+    constant: str | int = Field(default="", alias="const")
     any_of: list[Schema] = Field(default_factory=list, alias="anyOf")
     properties: dict[str, Schema] = {}
     patterns: dict[str, Schema] = Field(default_factory=dict, alias="patternProperties")

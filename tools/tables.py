@@ -13,15 +13,21 @@ from tools.markdown import table
 from tools.schema import Schema, default, field_docs, schema_of, values
 from ttskit.adapters.azure import AzureAdapter
 from ttskit.adapters.base import Adapter, AdapterOptions, Capabilities, Support
+from ttskit.adapters.cartesia import CartesiaAdapter
 from ttskit.adapters.cloud import CloudAdapter
+from ttskit.adapters.deepgram import DeepgramAdapter
 from ttskit.adapters.elevenlabs import ElevenLabsAdapter
 from ttskit.adapters.espeak import EspeakAdapter
+from ttskit.adapters.gemini import GeminiAdapter
 from ttskit.adapters.google import GoogleAdapter
 from ttskit.adapters.hibari import HibariAdapter
+from ttskit.adapters.hume import HumeAdapter
+from ttskit.adapters.lmnt import LMNTAdapter
 from ttskit.adapters.local import LocalAdapter
 from ttskit.adapters.openai import OpenAIAdapter
 from ttskit.adapters.options import CallOptions
 from ttskit.adapters.piper import PiperAdapter
+from ttskit.adapters.polly import PollyAdapter
 from ttskit.codecs.formats import FORMATS, FormatInfo
 from ttskit.config.settings import ProviderSettings, Settings
 from ttskit.errors import TTSError, error_classes
@@ -38,6 +44,12 @@ ADAPTERS: tuple[AdapterClass, ...] = (
     OpenAIAdapter,
     AzureAdapter,
     GoogleAdapter,
+    PollyAdapter,
+    DeepgramAdapter,
+    CartesiaAdapter,
+    GeminiAdapter,
+    HumeAdapter,
+    LMNTAdapter,
     MockAdapter,
 )
 """Ours, in the order of the docs; a third party's that happens to be installed is none of them."""

@@ -43,6 +43,11 @@ def checked_options(
         ) from None
 
 
+def given(**members: object) -> dict[str, object]:
+    """Return what was set, for the body of a request: None means that the provider decides."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
 def voice_not_found(voice: str, known: list[str], *, why: str = "") -> VoiceNotFoundError:
     """Return the error for a voice that is not to be had, with the nearest names."""
     near = get_close_matches(voice, known, n=3, cutoff=0.5) or known[:3]

@@ -21,6 +21,7 @@ class WordFinder:
         self._text = text
         self._folded = _folded(text)
         self._at = 0
+        self._strange: list[tuple[float, float]] = []
 
     def find(self, word: str) -> tuple[int, int] | None:
         """Return the word's characters in the text; None where it is nowhere near.
@@ -40,7 +41,24 @@ class WordFinder:
         """Yield the word with its times in seconds, where it is found."""
         span = self.find(word)
         if span is not None:
+            self._strange.clear()
             yield TimedText(start, max(start, end), span)
+        elif any(map(str.isalnum, word)):
+            self._strange.append((start, end))
+
+    def finish(self) -> Iterable[TimedText]:
+        """Yield the end of the text as one word, where the last words were spelt otherwise.
+
+        ``$5`` that was timed as "five dollars" was said. An end of more words than were timed was
+        cut off, and is not there.
+        """
+        rest = self._text[self._at :]
+        left = sum(any(map(str.isalnum, word)) for word in rest.split())
+        if 0 < left <= len(self._strange):
+            start, end = self._strange[0][0], self._strange[-1][1]
+            begun = self._at + len(rest) - len(rest.lstrip())
+            self._strange.clear()
+            yield TimedText(start, max(start, end), (begun, self._at + len(rest.rstrip())))
 
 
 class CharacterTimes:

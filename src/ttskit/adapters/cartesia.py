@@ -1,0 +1,323 @@
+"""Cartesia's Sonic voices.
+
+Source of all facts: Cartesia's API reference and Python SDK 4.2.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+from pydantic import Field
+from typing_extensions import override
+
+from ttskit.adapters.base import (
+    NATIVE,
+    AudioSource,
+    Capabilities,
+    Runs,
+    TimedText,
+    Utterance,
+)
+from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, Refusals
+from ttskit.adapters.floats import Floats
+from ttskit.adapters.models import cost
+from ttskit.adapters.options import CallOptions, given
+from ttskit.adapters.replies import EVENTS, Base64, InlineAudio, Shape, refusal_within
+from ttskit.adapters.timing import WordFinder
+from ttskit.errors import InvalidResponseError, RateLimitedError, VoiceNotFoundError
+from ttskit.request import Timestamps
+from ttskit.resources.http.client import Reply
+from ttskit.resources.http.framing import ServerEvent, json_object
+from ttskit.voices import Gender, Voice
+
+VERSION = "2026-08-14"
+"""Of the API, which decides the shapes of everything below."""
+DEFAULT_VOICE = "e07c00bc-4134-4eae-9ea4-1a55fb45746b"
+"""The one in the SDK's own example."""
+LANGUAGES = frozenset((
+    "ar", "bg", "bn", "cs", "da", "de", "el", "en", "es", "fi", "fr", "gu", "he", "hi", "hr", "hu",
+    "id", "it", "ja", "ka", "kn", "ko", "ml", "mr", "ms", "nl", "no", "or", "pa", "pl", "pt", "ro",
+    "ru", "sk", "sv", "ta", "te", "th", "tl", "tr", "uk", "ur", "vi", "zh",
+))  # fmt: skip
+PAGE = 100
+"""Voices; the most that one page holds."""
+
+Format = Literal["pcm", "f32", "wav", "mp3", "mulaw"]
+_RAW: Mapping[str, str] = MappingProxyType(
+    {"pcm": "pcm_s16le", "f32": "pcm_f32le", "mulaw": "pcm_mulaw"}
+)
+_GENDERS: Mapping[str, Gender] = MappingProxyType(
+    {"masculine": Gender.MALE, "feminine": Gender.FEMALE, "gender_neutral": Gender.NEUTRAL}
+)
+
+Volume = Annotated[float, Field(ge=0.5, le=2.0)]
+Emotion = Annotated[str, Field(min_length=1, max_length=40)]
+Id = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class CartesiaOptions(CloudOptions):
+    """The section of tts.yaml."""
+
+    base_url: BaseURL = Field(
+        default="https://api.cartesia.ai", description="Where the API is; a proxy's, perhaps."
+    )
+    api_key: ApiKey = Field(description="From play.cartesia.ai.")
+    model: str = Field(
+        default="sonic-3.5", min_length=1, description="The model where none is asked for."
+    )
+    voice: str = Field(
+        default=DEFAULT_VOICE, min_length=1, description="The voice where none is asked for."
+    )
+    language: str | None = Field(
+        default=None,
+        min_length=2,
+        description="The language where none is asked for, BCP 47: `en`, `pt-BR`.",
+    )
+    format: Format = Field(
+        default="pcm", description="What is asked for; timed words come in `pcm` at least."
+    )
+    sample_rate: Literal[8000, 16000, 22050, 24000, 44100, 48000] | None = Field(
+        default=None, description="Hz; None: 44,100, and 8,000 for `mulaw`."
+    )
+    bit_rate: Literal[32000, 64000, 96000, 128000, 192000] = Field(
+        default=128_000, description="Of mp3, in bits a second."
+    )
+    emotion: Emotion | None = Field(
+        default=None, description="Such as `calm`, `excited` or `sarcastic`; from sonic-3 on."
+    )
+    volume: Volume | None = Field(
+        default=None, description="Factor of the loudness, by the model itself; from sonic-3 on."
+    )
+    normalization: str | None = Field(
+        default=None,
+        min_length=1,
+        description="How numbers and dates are spelt out: `auto`, `off` or a locale.",
+    )
+    pronunciation_dict_id: Id | None = Field(
+        default=None, description="A dictionary of the account's; from sonic-3 on."
+    )
+    save: bool = Field(default=False, description="Cartesia keeps the audio; not of timed words.")
+
+
+class CartesiaCallOptions(CallOptions):
+    """What one request may set, as ``provider_options={"cartesia": {...}}``."""
+
+    emotion: Emotion | None = None
+    volume: Volume | None = None
+    normalization: str | None = None
+    pronunciation_dict_id: Id | None = None
+
+
+def _codes(document: Mapping[str, object]) -> Iterable[object]:
+    yield document.get("error_code")
+
+
+class _Locale(Shape):
+    locale: str
+
+
+class _Voice(Shape):
+    id: str
+    name: str
+    tagline: str | None = None
+    description: str | None = None
+    language: str | None = None
+    locales: tuple[_Locale, ...] = ()
+    gender: str | None = None
+    is_owner: bool = False
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The native one first."""
+        tags = [one.locale for one in self.locales] or [self.language or ""]
+        return tuple(dict.fromkeys(tag for tag in tags if tag))
+
+
+class _Listing(Shape):
+    data: tuple[_Voice, ...]
+    has_more: bool = False
+
+
+class _Words(Shape):
+    words: tuple[str, ...] = ()
+    start: tuple[float, ...] = ()
+    end: tuple[float, ...] = ()
+    """Both in seconds."""
+
+
+class _Event(Shape):
+    type: str
+    data: Base64 = b""
+    word_timestamps: _Words = _Words()
+    status_code: int = 500
+
+
+class _Events(InlineAudio[ServerEvent]):
+    """The audio of a stream of events; words are added to ``words`` as they are told."""
+
+    def __init__(
+        self, reply: Reply, refusals: Refusals, finder: WordFinder, words: list[TimedText]
+    ) -> None:
+        super().__init__(reply.events())
+        self._refusals = refusals
+        self._finder = finder
+        self._words = words
+        self._is_over = False
+
+    @override
+    async def audio(self, item: ServerEvent) -> bytes:
+        event = _Event.read(item.data)
+        if event.type == "error":
+            raise await refusal_within(self._refusals, event.status_code, json_object(item.data))
+        timed = event.word_timestamps
+        for word, start, end in zip(timed.words, timed.start, timed.end, strict=False):
+            self._words.extend(self._finder.timed(word, start, end))
+        if event.type == "done":
+            self._words.extend(self._finder.finish())
+            self._is_over = True
+        return event.data
+
+    @override
+    def finish(self) -> None:
+        if not self._is_over:
+            raise InvalidResponseError("the stream ended before the speech did")
+
+
+class CartesiaAdapter(CloudAdapter[CartesiaOptions]):
+    """Raw audio as it is made; events with words and audio where times are wanted."""
+
+    name = "cartesia"
+    call_model = CartesiaCallOptions
+    secrets = MappingProxyType({"api_key": "CARTESIA_API_KEY"})
+    capabilities = Capabilities(
+        languages=LANGUAGES,
+        formats=("pcm", "f32", "wav", "mp3", "mulaw"),
+        runs=Runs.CLOUD,
+        streaming=NATIVE,
+        word_timestamps=NATIVE,
+        speed=NATIVE,
+        speed_range=(0.6, 1.5),
+        models=NATIVE,
+        styles=NATIVE,
+    )
+    refusals = Refusals(
+        MappingProxyType({"concurrency_limited": RateLimitedError}),
+        _codes,
+        statuses=MappingProxyType({404: VoiceNotFoundError}),
+    )
+
+    def __init__(self, options: CartesiaOptions, *, provider: str | None = None) -> None:
+        super().__init__(options, provider=provider)
+        able = type(self).capabilities
+        self.capabilities = replace(
+            able, formats=tuple(dict.fromkeys((options.format, *able.formats)))
+        )
+
+    @override
+    def headers(self) -> Mapping[str, str]:
+        key = self.options.api_key.get_secret_value()
+        return {"Authorization": f"Bearer {key}", "Cartesia-Version": VERSION}
+
+    @override
+    async def voices(self) -> list[Voice]:
+        default = self.options.voice
+        listed = {one.id: self._voice(one) for one in await self._listed()}
+        first = listed.pop(default, Voice(default, self.provider, default))
+        return [first, *listed.values()]
+
+    @override
+    @asynccontextmanager
+    async def synthesize(self, utterance: Utterance) -> AsyncIterator[AudioSource]:
+        is_timed = utterance.timestamps is not Timestamps.NONE
+        form = self._format(is_timed=is_timed)
+        body = self._body(utterance, form, is_timed=is_timed)
+        path = "/tts/sse" if is_timed else "/tts/bytes"
+        async with self._http.stream("POST", path, json=body) as reply:
+            if reply.content_type != EVENTS:
+                await self._expect_audio(reply)
+            words: list[TimedText] = []
+            chunks = (
+                _Events(reply, self.refusals, WordFinder(utterance.text), words)
+                if is_timed
+                else reply
+            )
+            yield AudioSource(
+                Floats(chunks) if form == "f32" else chunks,
+                format=form,
+                sample_rate=self._rate(form) if form in _RAW else 0,
+                words=words,
+                request_id=reply.headers.get("x-request-id"),
+                cost=cost(self.name, utterance.model or self.options.model, len(utterance.text)),
+            )
+
+    @override
+    async def check(self) -> None:
+        await self._http.fetch("GET", "/voices", query={"limit": 1})
+
+    def _format(self, *, is_timed: bool) -> Format:
+        """Return what is asked for: where words are timed there are no containers."""
+        return "pcm" if is_timed and self.options.format not in _RAW else self.options.format
+
+    def _rate(self, form: Format) -> int:
+        return self.options.sample_rate or (8_000 if form == "mulaw" else 44_100)
+
+    def _body(self, utterance: Utterance, form: Format, *, is_timed: bool) -> dict[str, object]:
+        options = self.options
+        own = self._own(CartesiaCallOptions, utterance)
+        language = utterance.language or options.language
+        has_region = language is not None and "-" in language
+        manner = given(
+            speed=None if utterance.speed == 1 else utterance.speed,
+            volume=own.volume or options.volume,
+            emotion=own.emotion or options.emotion,
+        )
+        times = {"add_timestamps": True, "use_normalized_timestamps": False}
+        return given(
+            model_id=utterance.model or options.model,
+            transcript=utterance.text,
+            voice=utterance.voice or options.voice,
+            output_format=self._output(form),
+            language=None if has_region else language,
+            locale=language if has_region else None,
+            generation_config=manner or None,
+            normalization=own.normalization or options.normalization,
+            pronunciation_dict_id=own.pronunciation_dict_id or options.pronunciation_dict_id,
+            save=True if options.save and not is_timed else None,
+            **(times if is_timed else {}),
+        )
+
+    def _output(self, form: Format) -> dict[str, object]:
+        rate = self._rate(form)
+        if form == "mp3":
+            return {"container": "mp3", "sample_rate": rate, "bit_rate": self.options.bit_rate}
+        container = "raw" if form in _RAW else form
+        encoding = _RAW.get(form, "pcm_s16le")
+        return {"container": container, "encoding": encoding, "sample_rate": rate}
+
+    async def _listed(self) -> list[_Voice]:
+        """Return all voices, page by page; one that leads nowhere new is the last."""
+        voices: dict[str, _Voice] = {}
+        after: str | None = None
+        while True:
+            query = {"limit": PAGE, "starting_after": after}
+            page = _Listing.read(await self._http.fetch("GET", "/voices", query=query))
+            fresh = {one.id: one for one in page.data if one.id not in voices}
+            voices |= fresh
+            if not page.has_more or not fresh:
+                return list(voices.values())
+            after = page.data[-1].id
+
+    def _voice(self, one: _Voice) -> Voice:
+        return Voice(
+            one.id,
+            self.provider,
+            one.name,
+            languages=one.languages,
+            gender=_GENDERS.get(one.gender or "", Gender.UNKNOWN),
+            description=one.description or one.tagline or "",
+            cloned=one.is_owner,
+        )

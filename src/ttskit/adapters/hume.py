@@ -1,0 +1,317 @@
+"""Hume's Octave voices.
+
+Source of all facts: Hume's API reference (``/v0/tts``) and Python SDK 0.14.1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+from pydantic import Field
+from typing_extensions import override
+
+from ttskit.adapters.base import (
+    EMULATED,
+    NATIVE,
+    AudioSource,
+    Capabilities,
+    Runs,
+    Utterance,
+)
+from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, Refusals
+from ttskit.adapters.models import cost
+from ttskit.adapters.options import CallOptions, given
+from ttskit.adapters.replies import Base64, InlineAudio, Shape, refusal_within
+from ttskit.adapters.timing import WordFinder
+from ttskit.errors import VoiceNotFoundError
+from ttskit.request import Timestamps
+from ttskit.resources.http.address import Query
+from ttskit.resources.http.client import Reply
+from ttskit.resources.http.framing import Json
+from ttskit.voices import Voice
+
+SAMPLE_RATE = 48_000
+"""Hz of all audio."""
+TIMED_MODEL = "2"
+"""The only version that times words."""
+DEFAULT_VOICE = "Male English Actor"
+"""The one in the SDK's own examples."""
+CUSTOM = "custom/"
+"""Begins the ids of an account's own voices: the API must be told which library one is in."""
+LIBRARIES: Mapping[str, str] = MappingProxyType({"HUME_AI": "", "CUSTOM_VOICE": CUSTOM})
+"""To what the ids of their voices begin with."""
+PAGE = 100
+"""Voices; the most that one page holds."""
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+Format = Literal["pcm", "wav", "mp3"]
+Description = Annotated[str, Field(min_length=1, max_length=100)]
+Temperature = Annotated[float, Field(ge=0, le=2)]
+TrailingSilence = Annotated[float, Field(ge=0, le=5)]
+
+
+class HumeOptions(CloudOptions):
+    """The section of tts.yaml."""
+
+    base_url: BaseURL = Field(
+        default="https://api.hume.ai", description="Where the API is; a proxy's, perhaps."
+    )
+    api_key: ApiKey = Field(description="From app.hume.ai.")
+    model: Literal["1", "2"] = Field(
+        default="2", description="The version of Octave; only `2` times words."
+    )
+    voice: str = Field(
+        default=DEFAULT_VOICE,
+        min_length=1,
+        description="A name or id of Hume's library; `custom/` before one of your own.",
+    )
+    format: Format = Field(default="pcm", description="What is asked for.")
+    description: Description | None = Field(
+        default=None, description="How to speak, in words: `calm, almost whispering`."
+    )
+    trailing_silence: TrailingSilence | None = Field(
+        default=None, description="Seconds after each utterance."
+    )
+    temperature: Temperature | None = Field(
+        default=None, description="Low is even, high is varied; None: 0.8 or 0.75 by version."
+    )
+    split_utterances: bool | None = Field(
+        default=None,
+        description="Hume may cut an utterance into snippets; None: unless words are timed.",
+    )
+    instant_mode: bool | None = Field(
+        default=None, description="The first audio comes sooner; None: Hume's own choice."
+    )
+
+
+class HumeCallOptions(CallOptions):
+    """What one request may set, as ``provider_options={"hume": {...}}``."""
+
+    description: Description | None = None
+    trailing_silence: TrailingSilence | None = None
+    temperature: Temperature | None = None
+    generation_id: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        default=None, description="Of an earlier generation that this one continues."
+    )
+
+
+def _codes(document: Mapping[str, object]) -> Iterable[object]:
+    """Return the codes in the errors of validation, of the API and of the gateway before it."""
+    details = document.get("detail")
+    for one in details if isinstance(details, list) else ():
+        place = one.get("loc") if isinstance(one, dict) else None
+        if isinstance(place, list) and "voice" in place:
+            yield "voice"
+    yield document.get("code")
+    fault = document.get("fault")
+    detail = fault.get("detail") if isinstance(fault, dict) else None
+    yield detail.get("errorcode") if isinstance(detail, dict) else None
+
+
+class _Voice(Shape):
+    id: str
+    name: str
+    compatible_octave_models: tuple[str, ...] | None = None
+
+
+class _Page(Shape):
+    total_pages: int
+    voices_page: tuple[_Voice, ...]
+
+
+class _Interval(Shape):
+    begin: float
+    end: float
+    """Both in milliseconds."""
+
+
+class _Timestamp(Shape):
+    text: str
+    type: str
+    time: _Interval
+
+
+class _Line(Shape):
+    audio: Base64 = b""
+    timestamp: _Timestamp | None = None
+    request_id: str | None = None
+
+
+class _Lines(InlineAudio[Json]):
+    """The audio of a stream of lines; what they tell beside it is added to ``source``."""
+
+    def __init__(
+        self, reply: Reply, refusals: Refusals, finder: WordFinder, source: AudioSource
+    ) -> None:
+        super().__init__(reply.json_lines())
+        self._refusals = refusals
+        self._finder = finder
+        self._source = source
+
+    @override
+    async def audio(self, item: Json) -> bytes:
+        if "type" not in item:
+            raise await refusal_within(self._refusals, 500, item)
+        line = _Line.take(item)
+        self._source.request_id = line.request_id or self._source.request_id
+        timed = line.timestamp
+        if timed is not None and timed.type == "word":
+            begin, end = timed.time.begin / 1_000, timed.time.end / 1_000
+            self._source.words.extend(self._finder.timed(timed.text, begin, end))
+        return line.audio
+
+    @override
+    def finish(self) -> None:
+        self._source.words.extend(self._finder.finish())
+
+
+class HumeAdapter(CloudAdapter[HumeOptions]):
+    """Audio as it is made; lines with words and audio where times are wanted."""
+
+    name = "hume"
+    call_model = HumeCallOptions
+    secrets = MappingProxyType({"api_key": "HUME_API_KEY"})
+    capabilities = Capabilities(
+        formats=("pcm", "wav", "mp3"),
+        runs=Runs.CLOUD,
+        streaming=NATIVE,
+        word_timestamps=NATIVE,
+        speed=NATIVE,
+        speed_range=(0.5, 2.0),
+        models=NATIVE,
+        styles=NATIVE,
+        context=NATIVE,
+        max_characters=5_000,
+    )
+    refusals = Refusals(
+        MappingProxyType({"voice": VoiceNotFoundError}),
+        _codes,
+        statuses=MappingProxyType({404: VoiceNotFoundError}),
+    )
+
+    def __init__(self, options: HumeOptions, *, provider: str | None = None) -> None:
+        super().__init__(options, provider=provider)
+        able = type(self).capabilities
+        self.capabilities = replace(
+            able,
+            formats=tuple(dict.fromkeys((options.format, *able.formats))),
+            word_timestamps=NATIVE if options.model == TIMED_MODEL else EMULATED,
+        )
+
+    @override
+    def headers(self) -> Mapping[str, str]:
+        return {"X-Hume-Api-Key": self.options.api_key.get_secret_value()}
+
+    @override
+    async def voices(self) -> list[Voice]:
+        listed = [one for library in LIBRARIES for one in await self._listed(library)]
+        default = self.options.voice
+        first = next(
+            (one for one in listed if default in (one.id, _prefix(one.id) + one.name)),
+            Voice(default, self.provider, default.removeprefix(CUSTOM)),
+        )
+        return [first, *(one for one in listed if one.id != first.id)]
+
+    @override
+    @asynccontextmanager
+    async def synthesize(self, utterance: Utterance) -> AsyncIterator[AudioSource]:
+        model = utterance.model or self.options.model
+        is_timed = utterance.timestamps is not Timestamps.NONE and model == TIMED_MODEL
+        body = self._body(utterance, model, is_timed=is_timed)
+        path = "/v0/tts/stream/json" if is_timed else "/v0/tts/stream/file"
+        async with self._http.stream("POST", path, json=body) as reply:
+            source = AudioSource(
+                reply,
+                format=self.options.format,
+                sample_rate=SAMPLE_RATE if self.options.format == "pcm" else 0,
+                request_id=reply.headers.get("x-request-id"),
+                cost=cost(self.name, model, len(utterance.text)),
+            )
+            if is_timed:
+                finder = WordFinder(utterance.text)
+                source.chunks = _Lines(reply, self.refusals, finder, source)
+            else:
+                await self._expect_audio(reply)
+            yield source
+
+    @override
+    async def check(self) -> None:
+        await self._page("HUME_AI", 0, 1)
+
+    def _body(self, utterance: Utterance, model: str, *, is_timed: bool) -> dict[str, object]:
+        options = self.options
+        own = self._own(HumeCallOptions, utterance)
+        voice = _named(utterance.voice or options.voice)
+        said = given(
+            text=utterance.text,
+            voice=voice,
+            description=own.description or options.description,
+            speed=None if utterance.speed == 1 else utterance.speed,
+            trailing_silence=_either(own.trailing_silence, options.trailing_silence),
+        )
+        splits = options.split_utterances
+        return given(
+            utterances=[said],
+            context=_context(own.generation_id, utterance.previous_text, voice),
+            format={"type": options.format},
+            version=model,
+            include_timestamp_types=["word"] if is_timed else None,
+            split_utterances=False if is_timed and splits is None else splits,
+            strip_headers=True,
+            temperature=_either(own.temperature, options.temperature),
+            instant_mode=options.instant_mode,
+        )
+
+    async def _listed(self, library: str) -> list[Voice]:
+        """Return the voices of a library that the configured model speaks with, of all pages."""
+        voices: list[Voice] = []
+        number = 0
+        while True:
+            page = await self._page(library, number, PAGE)
+            voices += [self._voice(library, one) for one in page.voices_page if self._has(one)]
+            number += 1
+            if number >= page.total_pages or not page.voices_page:
+                return voices
+
+    async def _page(self, library: str, number: int, size: int) -> _Page:
+        query: Query = {"provider": library, "page_number": number, "page_size": size}
+        return _Page.read(await self._http.fetch("GET", "/v0/tts/voices", query=query))
+
+    def _has(self, one: _Voice) -> bool:
+        able = one.compatible_octave_models
+        return not able or any(self.options.model in model for model in able)
+
+    def _voice(self, library: str, one: _Voice) -> Voice:
+        voice = LIBRARIES[library] + one.id
+        return Voice(voice, self.provider, one.name, cloned=library == "CUSTOM_VOICE")
+
+
+def _prefix(voice: str) -> str:
+    return CUSTOM if voice.startswith(CUSTOM) else ""
+
+
+def _named(voice: str) -> dict[str, str]:
+    """Return a voice as the API wants to be told of it: which library has it, by id or name."""
+    name = voice.removeprefix(CUSTOM)
+    library = next(one for one in LIBRARIES if LIBRARIES[one] == _prefix(voice))
+    return {"id" if _ID.fullmatch(name) else "name": name, "provider": library}
+
+
+def _context(
+    generation_id: str | None, previous_text: str | None, voice: dict[str, str]
+) -> dict[str, object] | None:
+    """Return what was said before: a generation, or else a text in the same voice."""
+    if generation_id is not None:
+        return {"generation_id": generation_id}
+    if previous_text:
+        return {"utterances": [{"text": previous_text, "voice": voice}]}
+    return None
+
+
+def _either(own: float | None, configured: float | None) -> float | None:
+    return configured if own is None else own

@@ -1,0 +1,399 @@
+"""Amazon Polly: ``SynthesizeSpeech`` and ``DescribeVoices``, signed for an AWS account.
+
+Source of all facts: botocore 1.44.5, service model polly 2016-06-10; which engine reads what SSML:
+Amazon Polly Developer Guide, "Supported SSML tags".
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+from urllib.parse import quote, urlencode
+
+from pydantic import Field, model_validator
+from typing_extensions import override
+
+from ttskit.adapters.base import (
+    EMULATED,
+    NATIVE,
+    UNSUPPORTED,
+    AudioSource,
+    Capabilities,
+    Requirement,
+    Runs,
+    TimedText,
+    Utterance,
+)
+from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, Refusals
+from ttskit.adapters.models import cost
+from ttskit.adapters.options import CallOptions
+from ttskit.adapters.polly_signer import REGION, Account, account
+from ttskit.adapters.polly_voices import Engine, engine_of, language_code, listed_voice
+from ttskit.adapters.polly_words import Prepared, prepared
+from ttskit.errors import (
+    AuthenticationError,
+    DependencyMissingError,
+    InvalidParameterError,
+    PermissionDeniedError,
+    ProviderUnavailableError,
+    QuotaExceededError,
+    RateLimitedError,
+    TextTooLongError,
+    TTSError,
+    UnsupportedFeatureError,
+    UnsupportedFormatError,
+    UnsupportedLanguageError,
+    VoiceNotFoundError,
+)
+from ttskit.request import Timestamps
+from ttskit.resources.http.address import Address
+from ttskit.resources.http.framing import Json, json_object
+from ttskit.resources.threads import DaemonThreads, ask
+from ttskit.voices import Voice
+
+if TYPE_CHECKING:
+    from ttskit.resources.host import Resources
+    from ttskit.resources.http.client import HTTPClient, Reply, Sent
+
+DEFAULT_VOICE = "Joanna"
+_SPEECH = "/v1/speech"
+_VOICES = "/v1/voices"
+MAX_CHARACTERS = 3_000
+"""Billed, of one request; with markup 6 000."""
+
+Format = Literal["pcm", "mp3", "ogg", "opus", "mulaw"]
+Lexicons = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^[0-9A-Za-z]{1,20}$")], ...], Field(max_length=5)
+]
+
+_TIMED = frozenset({"standard", "neural"})
+"""Engines that say the same text the same way twice, so that a second request's times fit."""
+_TAGS = frozenset({"speak", "p", "s", "break", "sub"})
+_SSML: Mapping[Engine, frozenset[str]] = MappingProxyType(
+    {
+        "standard": _TAGS | {"phoneme", "say-as", "emphasis"},
+        "neural": _TAGS | {"phoneme"},
+        "long-form": _TAGS | {"phoneme", "say-as"},
+        "generative": _TAGS | {"say-as"},
+    }
+)
+"""What is whole: a neural voice refuses some of ``say-as``, and all but standard some ``prosody``,
+which takes no semitones anyway. ``lang`` takes Polly's own codes only, not just any BCP 47."""
+_FORMATS: Mapping[Format, str] = MappingProxyType(
+    {"pcm": "pcm", "mp3": "mp3", "ogg": "ogg_vorbis", "opus": "ogg_opus", "mulaw": "mulaw"}
+)
+_WIDE = (8_000, 16_000, 22_050, 24_000, 44_100, 48_000)
+_SAMPLE_RATES: Mapping[Format, tuple[int, ...]] = MappingProxyType(
+    {"pcm": (8_000, 16_000), "mp3": _WIDE, "ogg": _WIDE, "opus": (48_000,), "mulaw": (8_000,)}
+)
+_HEADLESS: Mapping[str, int] = MappingProxyType({"pcm": 16_000, "mulaw": 8_000})
+"""Hz where none is asked for; the other formats say it themselves."""
+
+
+class PollyOptions(CloudOptions):
+    """The section of tts.yaml."""
+
+    base_url: BaseURL = Field(default="", description="None: the region's own.")
+    region: Annotated[str, Field(pattern=rf"^{REGION.pattern}$")] | None = Field(
+        default=None, description="Such as `eu-central-1`; None: where botocore finds it."
+    )
+    access_key_id: ApiKey | None = Field(
+        default=None, description="None: credentials are found as every program of AWS does."
+    )
+    secret_access_key: ApiKey | None = Field(default=None, description="It never travels.")
+    session_token: ApiKey | None = Field(default=None, description="Of temporary credentials.")
+    profile: str | None = Field(
+        default=None, min_length=1, description="A profile of AWS's own configuration files."
+    )
+    model: Engine | None = Field(
+        default=None, description="The engine; None: the best each voice has, neural before all."
+    )
+    voice: str | None = Field(
+        default=None, min_length=1, description=f"Such as `Amy`; None: `{DEFAULT_VOICE}`."
+    )
+    format: Format = Field(default="pcm", description="What Polly is asked for.")
+    sample_rate: int | None = Field(
+        default=None, description="Hz; None: 16000 of pcm, 8000 of mulaw, the engine's of others."
+    )
+    lexicons: Lexicons = Field(default=(), description="Names of pronunciation lexicons.")
+
+    @property
+    @override
+    def address(self) -> Address:
+        return self.address_in(self.region or "us-east-1")
+
+    def address_in(self, region: str) -> Address:
+        """Return where requests go from a region."""
+        end = ".cn" if region.startswith("cn-") else ""
+        return Address.of(self.base_url or f"https://polly.{region}.amazonaws.com{end}")
+
+    @model_validator(mode="after")
+    def _keys_are_whole(self) -> Self:
+        if (self.access_key_id is None) != (self.secret_access_key is None):
+            raise ValueError("access_key_id and secret_access_key belong together")
+        if self.access_key_id is None and self.session_token is not None:
+            raise ValueError("session_token needs access_key_id and secret_access_key")
+        if self.access_key_id is not None and self.profile is not None:
+            raise ValueError("give keys or a profile, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _format_has_its_rates(self) -> Self:
+        rates = _SAMPLE_RATES[self.format]
+        if self.sample_rate is not None and self.sample_rate not in rates:
+            raise ValueError(f"sample_rate: {self.format} has {', '.join(map(str, rates))}")
+        return self
+
+
+class PollyCallOptions(CallOptions):
+    """What one request may set, as ``provider_options={"polly": {...}}``."""
+
+    lexicons: Lexicons | None = None
+
+
+_MEMBER = re.compile(r" at '(\w+)' failed to satisfy")
+"""How a ValidationException names what of the request is wrong."""
+
+
+def _codes(header: str, document: Mapping[str, object]) -> Iterable[object]:
+    """Return the names of an error: ``Name:http://...`` in the header, ``ns#Name`` in the body.
+
+    A ValidationException is told apart by its message, as users report it (aws-sdk-js #2845).
+    """
+    message = str(document.get("message", ""))
+    for told in (header, str(document.get("__type", ""))):
+        name = told.partition(":")[0].rpartition("#")[2]
+        member = _MEMBER.search(message)
+        if name == "ValidationException" and member:
+            yield f"{name}.{member[1]}"
+        if name == "ValidationException" and "does not support" in message:
+            yield f"{name}.unsupported"
+        yield name
+
+
+_KINDS: Mapping[str, type[TTSError]] = MappingProxyType(
+    {
+        "TextLengthExceededException": TextTooLongError,
+        "InvalidSsmlException": UnsupportedFeatureError,
+        "InvalidSampleRateException": UnsupportedFormatError,
+        "EngineNotSupportedException": UnsupportedFeatureError,
+        "LanguageNotSupportedException": UnsupportedLanguageError,
+        "MarksNotSupportedForFormatException": UnsupportedFeatureError,
+        "SsmlMarksNotSupportedForTextTypeException": UnsupportedFeatureError,
+        "LexiconNotFoundException": InvalidParameterError,
+        "ValidationException.voiceId": VoiceNotFoundError,
+        "ValidationException.engine": UnsupportedFeatureError,
+        "ValidationException.languageCode": UnsupportedLanguageError,
+        "ValidationException.unsupported": UnsupportedFeatureError,
+        "ValidationException": InvalidParameterError,
+        "ThrottlingException": RateLimitedError,
+        "TooManyRequestsException": RateLimitedError,
+        "ServiceQuotaExceededException": QuotaExceededError,
+        "ServiceFailureException": ProviderUnavailableError,
+        "UnrecognizedClientException": AuthenticationError,
+        "InvalidSignatureException": AuthenticationError,
+        "ExpiredTokenException": AuthenticationError,
+        "AccessDeniedException": PermissionDeniedError,
+    }
+)
+
+
+class _HeaderFirst(Refusals):
+    """Of errors whose name stands in a header, or else in the body."""
+
+    @override
+    async def error(self, reply: Reply) -> TTSError:
+        codes = partial(_codes, reply.headers.get("x-amzn-errortype", ""))
+        return await Refusals(self.kinds, codes, request_id=self.request_id).error(reply)
+
+
+class PollyAdapter(CloudAdapter[PollyOptions]):
+    """Raw audio as it is made; word times by a second request, which costs as much again."""
+
+    name = "polly"
+    secrets = MappingProxyType(
+        {"access_key_id": "AWS_ACCESS_KEY_ID", "secret_access_key": "AWS_SECRET_ACCESS_KEY"}
+    )
+    requires = (Requirement("botocore", "botocore", "polly"),)
+    capabilities = Capabilities(
+        formats=tuple(_FORMATS),
+        runs=Runs.CLOUD,
+        streaming=NATIVE,
+        word_timestamps=NATIVE,
+        ssml=_SSML["neural"],
+        speed=NATIVE,
+        speed_range=(0.2, 2.0),
+        pitch_range=(-7.0, 7.0),
+        models=NATIVE,
+        max_characters=MAX_CHARACTERS,
+    )
+    refusals = _HeaderFirst(_KINDS, request_id="x-amzn-requestid")
+
+    def __init__(self, options: PollyOptions, *, provider: str | None = None) -> None:
+        super().__init__(options, provider=provider)
+        self._desk = DaemonThreads(1, name=f"{self.provider} credentials")
+        self._account: Account | None = None
+        self._entries: Mapping[str, Json] = {}
+        engine = options.model
+        if engine is not None:
+            own = type(self).capabilities
+            self.capabilities = replace(
+                own,
+                ssml=_SSML[engine],
+                pitch=NATIVE if engine == "standard" else UNSUPPORTED,
+                word_timestamps=NATIVE if engine in _TIMED else EMULATED,
+            )
+
+    @classmethod
+    @override
+    def variables(cls, section: Mapping[str, object]) -> Mapping[str, str]:
+        # botocore reads them itself, with the token that may belong to them.
+        return {}
+
+    @override
+    def headers(self) -> Mapping[str, str]:
+        return {}
+
+    @override
+    async def open(self, resources: Resources) -> None:
+        if importlib.util.find_spec("botocore") is None:
+            raise DependencyMissingError(
+                'botocore is not installed; run: pip install "ttskit[polly]"',
+                provider=self.provider,
+            )
+        self._resources = resources
+
+    @override
+    async def voices(self) -> list[Voice]:
+        entries = await self._list()
+        default = self.options.voice or DEFAULT_VOICE
+        ids = [default, *(one for one in entries if one != default)]
+        return [listed_voice(one, entries.get(one, {}), self.provider) for one in ids]
+
+    @override
+    @asynccontextmanager
+    async def synthesize(self, utterance: Utterance) -> AsyncIterator[AudioSource]:
+        form, said = self.options.format, prepared(utterance)
+        rate = (self.options.sample_rate or _HEADLESS[form]) if form in _HEADLESS else 0
+        request = await self._body(utterance, said)
+        engine = str(request.get("Engine", "standard"))
+        words: list[TimedText] = []
+        billed = 0
+        if utterance.timestamps is not Timestamps.NONE and engine in _TIMED:
+            words, billed = await self._marks(said, request)
+        async with await self._speech(request) as reply:
+            await self._expect_audio(reply)
+            yield AudioSource(
+                reply,
+                format=form,
+                sample_rate=rate,
+                words=words,
+                request_id=reply.headers.get("x-amzn-requestid"),
+                cost=cost(self.name, engine, billed + _billed(reply, said.text)),
+            )
+
+    @override
+    async def check(self) -> None:
+        await self._page(None)
+
+    @override
+    async def close(self) -> None:
+        self._desk.close()
+
+    async def _body(self, utterance: Utterance, said: Prepared) -> dict[str, object]:
+        """Return what was set and nothing else."""
+        options, own = self.options, self._own(PollyCallOptions, utterance)
+        voice = utterance.voice or options.voice or DEFAULT_VOICE
+        engine: str | None = utterance.model or options.model
+        language = None
+        if engine is None or utterance.language is not None:
+            entry = (self._entries or await self._list()).get(voice, {})
+            engine = engine or engine_of(entry)
+            language = language_code(entry, utterance.language)
+        body = {
+            "Text": said.text,
+            "TextType": "ssml" if said.is_ssml else None,
+            "VoiceId": voice,
+            "OutputFormat": _FORMATS[options.format],
+            "SampleRate": options.sample_rate and str(options.sample_rate),
+            "Engine": engine,
+            "LanguageCode": language,
+            "LexiconNames": (options.lexicons if own.lexicons is None else own.lexicons) or None,
+        }
+        return {name: value for name, value in body.items() if value is not None}
+
+    async def _marks(
+        self, said: Prepared, request: Mapping[str, object]
+    ) -> tuple[list[TimedText], int]:
+        """Return the words' times, and how many characters they cost."""
+        types = {"OutputFormat": "json", "SpeechMarkTypes": ["word", "viseme"]}
+        body = {name: value for name, value in request.items() if name != "SampleRate"} | types
+        async with await self._speech(body) as reply:
+            words = said.words([mark async for mark in reply.json_lines()])
+            return words, _billed(reply, said.text)
+
+    async def _speech(self, body: Mapping[str, object]) -> Sent:
+        """Return the exchange with Polly, ready to be entered: a signature lasts for minutes."""
+        http, data = await self._client(), json.dumps(body, separators=(",", ":")).encode()
+        signed = await self._signed("POST", _SPEECH, data)
+        return http.stream("POST", _SPEECH, content=data, headers=signed)
+
+    async def _list(self) -> Mapping[str, Json]:
+        """Return every voice that Polly lists, by id, and keep them: who has which engines."""
+        entries: dict[str, Json] = {}
+        token: str | None = None
+        seen: set[str | None] = set()
+        while token not in seen:
+            seen.add(token)
+            page = await self._page(token)
+            listed = page.get("Voices")
+            for entry in listed if isinstance(listed, list) else []:
+                if isinstance(entry, dict) and isinstance(entry.get("Id"), str):
+                    entries[entry["Id"]] = entry
+            following = page.get("NextToken")
+            token = following if isinstance(following, str) and following else None
+        self._entries = entries
+        return entries
+
+    async def _page(self, token: str | None) -> Json:
+        asked = {"Engine": self.options.model, "NextToken": token}
+        given = {name: value for name, value in asked.items() if value is not None}
+        # Signed as it stands, and AWS has spaces as %20.
+        path = f"{_VOICES}?{urlencode(given, quote_via=quote, safe='')}" if given else _VOICES
+        http = await self._client()
+        signed = await self._signed("GET", path)
+        return json_object(await http.fetch("GET", path, headers=signed))
+
+    async def _client(self) -> HTTPClient:
+        """Return the client to the account's region, which is found out on first use."""
+        if self._account is None:
+            found = await ask(self._desk, partial(account, self.options, provider=self.provider))
+            self._http = self._resources.http(
+                self.options.address_in(found.region),
+                provider=self.provider,
+                headers=self.headers(),
+                judge=self._judge,
+            )
+            self._account = found
+        return self._http
+
+    async def _signed(self, method: str, path: str, body: bytes = b"") -> Mapping[str, str]:
+        """Return the headers of a request that is complete, to be sent at once."""
+        signer = self._account
+        assert signer is not None  # noqa: S101 - whoever has a client has an account
+        address = self.options.address_in(signer.region)
+        sign = partial(signer.sign, method, f"{address.origin}{address.target(path)}", body)
+        return await ask(self._desk, sign) if signer.may_block else sign()
+
+
+def _billed(reply: Reply, text: str) -> int:
+    """Return how many characters Polly counted; markup is free."""
+    counted = reply.headers.get("x-amzn-requestcharacters", "")
+    return int(counted) if counted.isdecimal() else len(text)

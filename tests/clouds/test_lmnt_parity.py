@@ -1,0 +1,86 @@
+"""LMNT's SDK and our adapter ask the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.clouds.contract import KEY
+from tests.clouds.opening import opened, taken
+from tests.clouds.parity import meaning
+from tests.clouds.test_lmnt import adapter_of, lmnt
+from ttskit.adapters.base import Utterance
+from ttskit.request import Timestamps
+from ttskit.testing import FaultyServer
+
+if TYPE_CHECKING:
+    from lmnt import Lmnt
+
+pytestmark = [pytest.mark.engine("lmnt sdk"), pytest.mark.anyio]
+HEADERS = ("x-api-key", "lmnt-version")
+
+
+@pytest.fixture
+def server() -> Iterator[FaultyServer]:
+    with lmnt() as server:
+        yield server
+
+
+def by_sdk(server: FaultyServer, call: Callable[[Lmnt], object]) -> dict[str, object]:
+    from lmnt import Lmnt
+
+    with Lmnt(api_key=KEY, base_url=server.url, max_retries=0) as client:
+        call(client)
+    return meaning(server.requests[-1], HEADERS)
+
+
+async def test_speech(server: FaultyServer) -> None:
+    theirs = by_sdk(
+        server,
+        lambda client: client.speech.generate(
+            text="Olá & <adeus>.",
+            voice="ava",
+            model="blizzard",
+            format="pcm_s16le",
+            language="pt",
+            sample_rate=16_000,
+            temperature=0.5,
+            top_p=0.9,
+            debug=True,
+        ).read(),
+    )
+    adapter = adapter_of(server, model="blizzard", sample_rate=16_000, debug=True)
+    said = Utterance(
+        "Olá & <adeus>.",
+        voice="ava",
+        language="pt-BR",
+        options={"temperature": 0.5, "top_p": 0.9},
+    )
+    await taken(adapter, said)
+    assert meaning(server.requests[-1], HEADERS) == theirs
+
+
+async def test_timed_speech(server: FaultyServer) -> None:
+    theirs = by_sdk(
+        server,
+        lambda client: client.speech.generate_detailed(
+            text="One two.", voice="leah", format="mp3", return_timestamps=True
+        ),
+    )
+    said = Utterance("One two.", timestamps=Timestamps.WORD)
+    await taken(adapter_of(server, format="mp3"), said)
+    assert meaning(server.requests[-1], HEADERS) == theirs
+
+
+async def test_voices_and_account(server: FaultyServer) -> None:
+    theirs = [
+        by_sdk(server, lambda client: client.voices.list(owner="all")),
+        by_sdk(server, lambda client: client.accounts.retrieve()),
+    ]
+    server.requests.clear()
+    async with opened(adapter_of(server)) as adapter:
+        await adapter.voices()
+        await adapter.check()
+    assert [meaning(one, HEADERS) for one in server.requests] == theirs
