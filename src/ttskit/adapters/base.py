@@ -153,6 +153,8 @@ class AudioSource:
     request_id: str | None = None
     cost: float | None = None
     """US dollars."""
+    concurrency: int | None = None
+    """Calls at a time that the account allows, where the provider says so with its reply."""
 
 
 class AdapterOptions(BaseModel):
@@ -197,6 +199,11 @@ class Adapter(ABC, Generic[OptionsT_co]):
             )
         self.options = options
         self.provider = provider or self.name
+
+    @property
+    def list_price(self) -> float | None:
+        """US dollars for a million characters of the configured model; None: not known."""
+        return None
 
     @classmethod
     def variables(cls, section: Mapping[str, object]) -> Mapping[str, str]:

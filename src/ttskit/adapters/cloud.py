@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from typing_extensions import override
 
 from ttskit.adapters.base import Adapter, AdapterOptions, Utterance
+from ttskit.adapters.models import price
 from ttskit.adapters.options import CallOptions, CallOptionsT, checked_options
 from ttskit.codecs.sniff import HEAD_BYTES, sniff
 from ttskit.errors import (
@@ -181,11 +182,18 @@ class CloudAdapter(Adapter[CloudOptionsT]):
 
     refusals: ClassVar[Refusals]
     call_model: ClassVar[type[CallOptions]] = CallOptions
+    default_model: ClassVar[str | None] = None
+    """What the provider takes where no model is named."""
     _http: HTTPClient
 
     @abstractmethod
     def headers(self) -> Mapping[str, str]:
         """Return what is sent with every request: the key, above all."""
+
+    @property
+    @override
+    def list_price(self) -> float | None:
+        return price(self.name, self.options.model or self.default_model)
 
     @override
     async def open(self, resources: Resources) -> None:

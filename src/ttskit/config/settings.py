@@ -104,7 +104,9 @@ class ProviderSettings(Section):
         default=BreakerSettings(), description="When a failing provider is left alone."
     )
     price: Annotated[float, Field(ge=0)] | None = Field(
-        default=None, description="US dollars for a million characters, for `cheapest`."
+        default=None,
+        description="US dollars for a million characters, for `cheapest` and for the "
+        "cost on results. None: the list price, where it is known.",
     )
     voice: str | None = Field(
         default=None, min_length=1, description="The voice where none is asked for."

@@ -124,6 +124,12 @@ class Guard:
         )
         self._refusal: AuthenticationError | None = None
 
+    def allow(self, concurrency: int) -> None:
+        """Take the provider at its word for how many calls it bears; settings may say fewer."""
+        limit = max(min(concurrency, self._settings.limits.concurrency or concurrency), 1)
+        if limit != self._bulkhead.limit:
+            self._bulkhead.resize(limit)
+
     @property
     def refusal(self) -> AuthenticationError | None:
         """Why the provider is not asked any more; None while it is."""

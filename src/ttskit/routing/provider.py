@@ -30,6 +30,7 @@ LOCAL_QUEUE = 4_000
 LOCAL_FIRST_AUDIO_S = 60.0
 """A local engine's first call loads its weights, and many give an utterance when it is whole."""
 CLOSE_TIMEOUT_S = 2.0
+MILLION = 1_000_000
 T = TypeVar("T")
 
 
@@ -94,9 +95,9 @@ class Provider:
     @property
     def price(self) -> float | None:
         """US dollars for a million characters; an engine on this machine costs none."""
-        if self.place.price is None and not self._is_cloud:
-            return 0.0
-        return self.place.price
+        if self.place.price is not None:
+            return self.place.price
+        return self.adapter.list_price if self._is_cloud else 0.0
 
     def time_for(self, characters: int) -> float:
         """Return the seconds that a whole text of this length may take, where nobody set any."""
@@ -168,6 +169,10 @@ class Provider:
                     chunks, scope, stall_s=self._timeouts.stall_s, alive=_alive(signs)
                 )
                 source.chunks = watched
+                if source.concurrency is not None:
+                    self.guard.allow(source.concurrency)
+                if self.place.price is not None:
+                    source.cost = self.place.price * len(utterance.text) / MILLION
                 try:
                     return await take(source)
                 finally:
