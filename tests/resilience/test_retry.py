@@ -242,9 +242,38 @@ def test_a_wait_as_long_as_one_s_patience_is_not_felt(backend: str) -> None:
     assert virtual_time(ask, backend=backend) == "speech"
 
 
-def test_a_passing_fault_is_tried_again_even_where_another_can_speak(backend: str) -> None:
+def test_where_another_can_speak_a_broken_connection_is_tried_once_more_at_once(
+    backend: str,
+) -> None:
     provider = Provider([TRANSIENT])
     assert virtual_time(partial(provider.ask, has_alternative=True), backend=backend) == "speech"
+    assert provider.waits == [0]
+
+
+def test_where_another_can_speak_nobody_is_asked_a_third_time(backend: str) -> None:
+    provider = Provider([TRANSIENT, TRANSIENT])
+    with pytest.raises(NetworkError):
+        virtual_time(partial(provider.ask, has_alternative=True), backend=backend)
+    assert provider.waits == [0]
+
+
+def test_where_another_can_speak_who_took_too_long_is_left(backend: str) -> None:
+    provider = Provider([ProviderTimeoutError("no audio came")])
+    with pytest.raises(ProviderTimeoutError):
+        virtual_time(partial(provider.ask, has_alternative=True), backend=backend)
+    assert provider.numbers == [1]
+
+
+def test_the_only_provider_is_asked_again_after_a_time_out(backend: str) -> None:
+    provider = Provider([ProviderTimeoutError("no audio came")])
+    assert virtual_time(provider.ask, backend=backend) == "speech"
+
+
+def test_where_time_is_up_nobody_is_tried_again_even_at_once(backend: str) -> None:
+    provider = Provider([TRANSIENT])
+    with pytest.raises(NetworkError):
+        virtual_time(partial(provider.ask, has_alternative=True, allowed_s=0), backend=backend)
+    assert provider.numbers == [1]
 
 
 @pytest.mark.parametrize("heard_in", [1, 2, 3])

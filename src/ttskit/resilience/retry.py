@@ -12,7 +12,7 @@ import anyio
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 from typing_extensions import TypeIs
 
-from ttskit.errors import ProviderUnavailableError, TTSError
+from ttskit.errors import ProviderTimeoutError, ProviderUnavailableError, TTSError
 from ttskit.resilience.budget import RetryBudget
 from ttskit.resilience.settings import RetrySettings
 
@@ -68,6 +68,8 @@ class _Retries(Generic[T]):
         error = _error(state)
         left = self.deadline - self.clock()
         if error.retry_after is None:
+            if self.has_alternative:
+                return 0.0 if left > 0 else math.inf  # at once or not at all: somebody listens
             return wait_before(state.attempt_number, error, self.settings, left, self.random)
         return _pushback(error.retry_after, self.settings, left, self.random)
 
@@ -82,8 +84,18 @@ class _Retries(Generic[T]):
         )
 
     def _is_worse_than_another(self, state: RetryCallState) -> bool:
-        """Return whether somebody else should speak: this one is overloaded or the wait felt."""
-        return _is_throttled(_error(state)) or state.upcoming_sleep > self.settings.patience_s
+        """Return whether somebody else should speak.
+
+        One more try at once keeps the voice where a connection broke. What is overloaded, or took
+        too long already, would be heard of again only after the listener has noticed.
+        """
+        error = _error(state)
+        return (
+            state.attempt_number > 1
+            or _is_throttled(error)
+            or isinstance(error, ProviderTimeoutError)
+            or state.upcoming_sleep > self.settings.patience_s
+        )
 
     def _tell(self, state: RetryCallState) -> None:
         if self.on_retry is not None:
@@ -118,8 +130,9 @@ async def with_retries(  # noqa: PLR0913 - keyword-only, and all of them differ 
         random: Draws the waits.
         on_retry: Told the number of the attempt to come, from 2, the error of the one before and
             the wait in seconds.
-        has_alternative: Another provider could do it. Then one that is overloaded, or a wait that
-            is longer than ``patience_s``, is left at once.
+        has_alternative: Another provider could do it. Then there is one further attempt at most, at
+            once or within ``patience_s`` where the provider asks for a wait, and none where it is
+            overloaded or took too long.
         is_committed: Asked after a failure; true where a part of it was heard already, so that
             there is no further attempt, whatever the error says.
 
