@@ -138,8 +138,11 @@ class AsyncTTSService:
         provider: str | None = None,
         style: str | None = None,
         text: str | None = None,
+        refresh: bool = False,
     ) -> list[Voice]:
         """Return the voices that can speak now, the preferred provider's first.
+
+        A cloud's list is kept for a day; see ``resources.voices_max_age``.
 
         Args:
             language: BCP 47; ``en`` finds ``en-GB`` too.
@@ -147,8 +150,9 @@ class AsyncTTSService:
             provider: One provider only.
             style: A manner the voice has.
             text: Words of its name or description.
+            refresh: Ask the clouds, however new their lists are.
         """
-        found = await self._open_studio().voices(provider)
+        found = await self._open_studio().voices(provider, refresh=refresh)
         return Catalogue(found).search(language=language, gender=gender, style=style, text=text)
 
     def on(self, event: str, callback: Callable[[Event], object]) -> Callable[[], None]:
@@ -321,9 +325,9 @@ class TTSService:
         portal = self._thread.portal()
         return SyncSpeechStream(portal.call(prepare), portal)
 
-    def voices(self, **filters: str | None) -> list[Voice]:
+    def voices(self, *, refresh: bool = False, **filters: str | None) -> list[Voice]:
         """Return the voices that can speak now; see ``AsyncTTSService.voices``."""
-        return self._thread.portal().call(partial(self._service.voices, **filters))
+        return self._thread.portal().call(partial(self._service.voices, refresh=refresh, **filters))
 
     def on(self, event: str, callback: Callable[[Event], object]) -> Callable[[], None]:
         """Have ``callback`` called with each event of a kind; see ``AsyncTTSService.on``."""
@@ -454,6 +458,7 @@ def _studio(settings: Settings, seats: Sequence[_Seat], desk: Desk) -> Studio:
     from ttskit.resilience.hedge import Hedging
     from ttskit.resilience.now import now
     from ttskit.resources.host import Resources  # numpy and anyio load on first use
+    from ttskit.resources.shelf import Shelf
     from ttskit.routing.booth import Policy
     from ttskit.routing.hedge import observing
     from ttskit.routing.provider import Provider
@@ -473,6 +478,8 @@ def _studio(settings: Settings, seats: Sequence[_Seat], desk: Desk) -> Studio:
         downloads=settings.resources.downloads,
         threads=settings.resources.threads,
         http=_http(settings.resources.http),
+        shelf=None if settings.resources.voices_max_age is None else Shelf(),
+        voices_max_age_s=settings.resources.voices_max_age,
     )
     return Studio(
         [Provider(seat.adapter, resources, _place(seat), tell=tell) for seat in seats],

@@ -87,6 +87,7 @@ class Arguments(argparse.Namespace):
     gender: str | None
     style: str | None
     search: str | None
+    refresh: bool
     speak: bool
 
 
@@ -237,6 +238,9 @@ def _add_voices(commands: Commands) -> None:
     group.add_argument("--provider", metavar="NAME", help="one provider's only")
     group.add_argument("--style", help="a manner that the voice has, such as cheerful")
     group.add_argument("--search", metavar="WORDS", help="words of its name or description")
+    voices.add_argument(
+        "--refresh", action="store_true", help="ask the clouds, however new their lists are"
+    )
 
 
 def _add_doctor(commands: Commands) -> None:

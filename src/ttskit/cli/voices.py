@@ -20,6 +20,7 @@ def run(arguments: Arguments) -> int:
             provider=arguments.provider,
             style=arguments.style,
             text=arguments.search,
+            refresh=arguments.refresh,
         )
     if arguments.json:
         print_json([asdict(voice) for voice in found])

@@ -210,6 +210,10 @@ class ResourceSettings(Section):
         description="Utterances that one local engine makes at a time. None: one for each core.",
     )
     downloads: bool = Field(default=False, description="Engines may fetch models and voices.")
+    voices_max_age: Seconds | None = Field(
+        default=86_400.0,
+        description="Clouds' lists of voices are kept on disk for so long. None: in memory only.",
+    )
     http: HTTPSettings = Field(default=HTTPSettings(), description="How servers are reached.")
 
 

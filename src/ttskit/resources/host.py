@@ -28,6 +28,7 @@ from ttskit.resources.threads import DaemonThreads, Handover
 
 if TYPE_CHECKING:
     from ttskit.resources.http.address import Address
+    from ttskit.resources.shelf import Shelf
     from ttskit.voices import Voice
 
 ReplyT = TypeVar("ReplyT")
@@ -179,6 +180,8 @@ class Resources:
         downloads: Whether engines may fetch voices from the network.
         threads: Jobs that one engine may run at a time; None: one for each core.
         http: How servers are reached; None: as httpx would.
+        shelf: Keeps clouds' lists of voices on disk; None: they are kept in memory.
+        voices_max_age_s: Seconds after which a cloud is asked for its voices again; None: never.
     """
 
     def __init__(
@@ -187,9 +190,13 @@ class Resources:
         downloads: bool = False,
         threads: int | None = None,
         http: HTTPOptions | None = None,
+        shelf: Shelf | None = None,
+        voices_max_age_s: float | None = None,
     ) -> None:
         cores = os.cpu_count() or 1
         self.downloads = downloads
+        self.shelf = shelf
+        self.voices_max_age_s = voices_max_age_s
         self._threads = min(threads or cores, cores)
         self._hosts: list[EngineHost] = []
         self._pools = Pools(http)

@@ -9,13 +9,16 @@ from random import Random
 from typing import TypeVar
 
 import anyio
+from pydantic import SecretStr
 
 from ttskit.adapters.base import Adapter, AdapterOptions, AudioSource, Runs, Utterance
 from ttskit.errors import ProviderTimeoutError, ServiceClosedError
 from ttskit.resilience.alarm import Alarm
 from ttskit.resilience.clocks import Watched
 from ttskit.resources.host import Resources
+from ttskit.resources.shelf import shelf_key
 from ttskit.routing.guard import Ask, Guard, GuardSettings, Signs
+from ttskit.routing.listing import Listing
 from ttskit.telemetry.desk import Tell
 from ttskit.telemetry.events import Event
 from ttskit.telemetry.health import Facts
@@ -90,6 +93,14 @@ class Provider:
         self.is_open = False
         """The adapter is ready to speak."""
         self._is_closed = False
+        self._listing = Listing(
+            self._ask_for_voices,
+            shelf=resources.shelf if self._is_cloud else None,
+            key=shelf_key(self.name, _identity(adapter)),
+            max_age_s=resources.voices_max_age_s if self._is_cloud else None,
+            is_remote=self._is_cloud,
+        )
+        self._found: tuple[Voice, ...] = ()
         self._voices: list[Voice] | None = None
 
     @property
@@ -118,12 +129,21 @@ class Provider:
                 await self.adapter.open(self._resources)
                 self.is_open = True
 
-    async def voices(self) -> list[Voice]:
-        """Return the adapter's voices, asked for once; the default one comes first."""
-        if self._voices is None:
-            await self.open()
-            self._voices = _default_first(await self.adapter.voices(), self.place.default_voice)
+    async def voices(self, *, refresh: bool = False) -> list[Voice]:
+        """Return the adapter's voices, the default one first; a cloud is asked once a day.
+
+        Args:
+            refresh: Ask in any case.
+        """
+        found = await self._listing.voices(refresh=refresh)
+        if self._voices is None or found is not self._found:
+            self._found = found
+            self._voices = _default_first(list(found), self.place.default_voice)
         return self._voices
+
+    async def _ask_for_voices(self) -> list[Voice]:
+        await self.open()
+        return await self.adapter.voices()
 
     async def default_id(self) -> str | None:
         """Return the voice that speaks where none is named; None: a cloud was never asked."""
@@ -234,3 +254,12 @@ def _at_home(settings: GuardSettings) -> GuardSettings:
 
 def _default_first(voices: list[Voice], default: str | None) -> list[Voice]:
     return sorted(voices, key=lambda voice: voice.id != default) if default else voices
+
+
+def _identity(adapter: Adapter[AdapterOptions]) -> str:
+    """Return all that an adapter's voices may depend on; it holds the key."""
+    told = [type(adapter).__qualname__]
+    for name, value in adapter.options:
+        plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+        told.append(f"{name}={plain!r}")
+    return "\n".join(told)

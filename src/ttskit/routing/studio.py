@@ -210,8 +210,12 @@ class Studio:
         """The performance is over."""
         self._running.discard(performance)
 
-    async def voices(self, provider: str | None = None) -> list[Voice]:
+    async def voices(self, provider: str | None = None, *, refresh: bool = False) -> list[Voice]:
         """Return the voices of every provider that can tell, or of the one named.
+
+        Args:
+            provider: One only.
+            refresh: Clouds are asked, however new their lists are.
 
         Raises:
             InvalidParameterError: No provider has this name.
@@ -220,8 +224,8 @@ class Studio:
         self._check_open()
         if provider is not None:
             named = candidates(self._providers, SpeechOptions(provider=provider))
-            return await named[0].voices()
-        return await self._casts.all_voices()
+            return await named[0].voices(refresh=refresh)
+        return await self._casts.all_voices(refresh=refresh)
 
     def reset(self, provider: str | None = None) -> None:
         """Forget every failure of one provider, or of all.

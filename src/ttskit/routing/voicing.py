@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import anyio
+
 from ttskit.errors import TTSError, UnsupportedLanguageError, VoiceNotFoundError
 from ttskit.request import VoicePolicy
 from ttskit.routing.provider import Provider
@@ -75,12 +77,21 @@ class Casts:
         except TTSError:
             return False
 
-    async def all_voices(self) -> list[Voice]:
+    async def all_voices(self, *, refresh: bool = False) -> list[Voice]:
         """Return the voices of every provider that can tell."""
-        return _flat(await self._listings())
+        return _flat(await self._listings(refresh=refresh))
 
-    async def _listings(self) -> list[list[Voice] | None]:
-        return [await _listing(provider) for provider in self._providers]
+    async def _listings(self, *, refresh: bool = False) -> list[list[Voice] | None]:
+        """Return each provider's voices, asked for at the same time."""
+        found: list[list[Voice] | None] = [None] * len(self._providers)
+
+        async def look(place: int, provider: Provider) -> None:
+            found[place] = await _listing(provider, refresh=refresh)
+
+        async with anyio.create_task_group() as tasks:
+            for place, provider in enumerate(self._providers):
+                tasks.start_soon(look, place, provider)
+        return found
 
     async def require_known(self, name: str) -> None:
         """Find out early that a voice exists nowhere.
@@ -151,10 +162,10 @@ class Casts:
         return None
 
 
-async def _listing(provider: Provider) -> list[Voice] | None:
+async def _listing(provider: Provider, *, refresh: bool = False) -> list[Voice] | None:
     """Return the provider's voices; None while it cannot tell, which is no fault of the request."""
     try:
-        return await provider.voices()
+        return await provider.voices(refresh=refresh)
     except TTSError:
         return None
 
