@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from typing_extensions import override
 
+from ttskit import AsyncTTSService
 from ttskit.adapters.base import Adapter, AdapterOptions
 from ttskit.codecs.encode import encode
 from ttskit.codecs.pcm import Samples
@@ -24,6 +25,7 @@ from ttskit.errors import (
     RateLimitedError,
     TTSError,
 )
+from ttskit.request import Timestamps
 from ttskit.resources.host import Resources
 from ttskit.resources.http.pools import HTTPOptions
 from ttskit.testing import AdapterContract, Ending, FaultyServer, Framing, Reply, RetryAfter
@@ -86,9 +88,20 @@ class CloudContract(AdapterContract):
     ) -> None:
         whole = await self._take(opened, "One two.")
         for step in (1, 7, 1_021):
-            server.reply(Reply(step=step, framing=Framing.CHUNKED), times=1)
+            server.heal().reply(Reply(step=step, framing=Framing.CHUNKED))
             pieces = await self._take(opened, "One two.")
             assert np.array_equal(pieces.samples, whole.samples), step
+
+    async def test_words_are_timed_the_same_whatever_the_pieces(
+        self, opened: AnyAdapter, server: FaultyServer
+    ) -> None:
+        self._needs(opened.capabilities.word_timestamps)
+        whole = await self._take(opened, "Zoë, one two.", timestamps=Timestamps.WORD)
+        for step in (1, 7, 1_021):
+            server.heal().reply(Reply(step=step, framing=Framing.CHUNKED))
+            pieces = await self._take(opened, "Zoë, one two.", timestamps=Timestamps.WORD)
+            assert np.array_equal(pieces.samples, whole.samples), step
+            assert pieces.words == whole.words, step
 
     @pytest.mark.parametrize(
         ("fault", "kind"),
@@ -159,6 +172,33 @@ class CloudContract(AdapterContract):
                 assert secret not in request.target
                 assert secret.encode() not in request.body
         self._is_kept_secret(None, caplog, opened)
+
+    async def test_no_event_result_or_statistic_tells_the_key_or_the_text(
+        self, adapter: AnyAdapter, server: FaultyServer, wire: tuple[str, str]
+    ) -> None:
+        text = "Canary sings quietly."
+        told: list[object] = []
+        config = {
+            "providers": {adapter.provider: {"retry": {"attempts": 1}}},
+            "resources": {"http": {"transport": wire[1]}},
+            "text": {"fast_start": False},
+        }
+        async with AsyncTTSService(config, providers=[adapter]) as tts:
+            tts.on("*", told.append)
+            audio = await tts.synthesize(text)
+            told += [audio.origin, audio.ledger, audio.warnings, await tts.voices()]
+            for fault in (server.reset, lambda: server.fail(401), lambda: server.fail(500)):
+                server.heal()
+                fault()
+                with pytest.raises(TTSError) as caught:
+                    await tts.synthesize(text, cache="bypass")
+                told += [caught.value.to_dict(), str(caught.value), repr(caught.value)]
+            told += [tts.health(), tts.stats(), tts.providers()]
+        plain = "\n".join(map(repr, told))
+        for secret in _spellings(KEY):
+            assert secret not in plain
+        errors = "\n".join(repr(one) for one in told if isinstance(one, dict | str))
+        assert "Canary" not in errors
 
     def _is_kept_secret(
         self, error: BaseException | None, caplog: pytest.LogCaptureFixture, adapter: AnyAdapter
