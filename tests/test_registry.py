@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import ClassVar
 
@@ -23,7 +24,7 @@ from ttskit.adapters.base import (
 )
 from ttskit.config import load_settings
 from ttskit.errors import AdapterNotFoundError, ConfigurationError, DependencyMissingError
-from ttskit.registry import ConfiguredProvider, Registry
+from ttskit.registry import ENTRY_POINTS, NEVER_FOUND, ConfiguredProvider, Registry
 from ttskit.resources.host import Resources
 from ttskit.voices import Voice
 
@@ -142,6 +143,22 @@ def test_an_unknown_adapter_is_answered_with_the_nearest_names() -> None:
     with pytest.raises(AdapterNotFoundError, match="known: espeak, hibari, mock, piper") as caught:
         Registry().find("x" * 10_000)
     assert len(str(caught.value)) < 200
+
+
+def test_an_adapter_without_its_key_is_not_imported_to_be_found() -> None:
+    loaded = loaded_after(
+        "from ttskit.registry import Registry; from ttskit.config import load_settings\n"
+        "Registry().build(load_settings(environ={'OPENAI_API_KEY': 'sk-1'}))"
+    )
+    clouds = {name for name in OWN if f"ttskit.adapters.{name}" in loaded}
+    assert clouds & {"openai", "elevenlabs", "azure", "google", "hume"} == {"openai"}
+
+
+def test_the_keys_an_entry_point_names_are_those_of_its_adapter() -> None:
+    for point in entry_points(group=ENTRY_POINTS):
+        secrets = Registry().find(point.name).secrets
+        assert not point.extras or point.extras == list(secrets.values()), point.name
+        assert point.extras or not secrets or point.name in NEVER_FOUND, point.name
 
 
 def test_what_an_adapter_lacks_is_told_without_importing_it() -> None:

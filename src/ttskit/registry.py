@@ -19,13 +19,17 @@ from ttskit.config.tree import KeyPath, Node, as_node, dotted
 from ttskit.errors import AdapterNotFoundError, ConfigurationError, DependencyMissingError
 
 ENTRY_POINTS = "ttskit.adapters"
-"""The group in which a package names its adapters: ``name = "module:Class"``."""
+"""The group in which a package names its adapters: ``name = "module:Class"``.
+
+Where it is followed by ``[ACME_API_KEY]``, the adapter is not even imported to be found while that
+environment variable is not set.
+"""
 
 FOUND_LAST = ("espeak", "hibari")
 """Of those that are found: a voice that sounds made, then the embedded one, behind all others."""
 
-NEVER_FOUND = "mock"
-"""Speaks tones for tests; only who names it gets it."""
+NEVER_FOUND = ("mock", "polly")
+"""Only who names them gets them: tones for tests, and whose keys are there for other services."""
 
 AdapterClass: TypeAlias = type[Adapter[AdapterOptions]]
 
@@ -170,13 +174,18 @@ class Registry:
 
     def _found(self, settings: Settings) -> list[ConfiguredProvider]:
         sections = settings.providers
-        unnamed = [name for name in self.names() if name not in sections and name != NEVER_FOUND]
+        unnamed = [
+            name for name in self.names() if name not in sections and name not in NEVER_FOUND
+        ]
         providers = [self._configured(name, settings) for name in sections]
         providers += [self._discovered(name, settings) for name in unnamed]
         return sorted((one for one in providers if one is not None), key=_preference)
 
     def _discovered(self, name: str, settings: Settings) -> ConfiguredProvider | None:
         """Return the provider if it could speak as things are; why not is in the debug log."""
+        point = self._entry_points().get(name)
+        if point is not None and not all(map(settings.sources.variable, point.extras)):
+            return None
         try:
             adapter_class = self.find(name)
             keys = adapter_class.secrets.values()
