@@ -22,8 +22,10 @@ from ttskit.errors import (
     TTSError,
 )
 from ttskit.resources.engine import Engine, EngineChunk, EngineJob
+from ttskit.resources.http.address import Origin
 from ttskit.resources.http.client import HTTPClient, Judge
 from ttskit.resources.http.pools import HTTPOptions, Pools
+from ttskit.resources.sockets import SocketClient, Sockets
 from ttskit.resources.threads import DaemonThreads, Handover
 
 if TYPE_CHECKING:
@@ -200,6 +202,8 @@ class Resources:
         self._threads = min(threads or cores, cores)
         self._hosts: list[EngineHost] = []
         self._pools = Pools(http)
+        way = self._pools.options
+        self._sockets = Sockets(connect_s=way.connect_s, silence_s=way.silence_s)
         self._is_closed = False
 
     def http(
@@ -214,6 +218,16 @@ class Resources:
             judge: Raises our error where a reply's head says that the request failed.
         """
         return HTTPClient(self._pools, address, headers=headers, provider=provider, judge=judge)
+
+    def socket(self, host: str, port: int, *, provider: str) -> SocketClient:
+        """Return what connects to a provider's server over plain TCP; nothing is connected yet.
+
+        Args:
+            host: A name or an address.
+            port: 1 to 65535.
+            provider: The configured name, for errors.
+        """
+        return SocketClient(self._sockets, Origin("tcp", host, port), provider=provider)
 
     def engine(
         self,
@@ -249,10 +263,11 @@ class Resources:
         return host
 
     async def aclose(self) -> None:
-        """Close hosts and pools at the same time; takes little more than ``CLOSE_TIMEOUT_S``."""
+        """Close everything at the same time; takes little more than ``CLOSE_TIMEOUT_S``."""
         self._is_closed = True
         async with anyio.create_task_group() as closing:
             closing.start_soon(self._pools.aclose)
+            closing.start_soon(self._sockets.aclose)
             while self._hosts:
                 closing.start_soon(self._hosts.pop().aclose)
 
