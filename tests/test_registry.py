@@ -232,8 +232,15 @@ def test_a_key_in_the_environment_brings_its_service_in_before_the_engines() -> 
     assert "acme" not in names(build(environ={"ACME_API_KEY": ""}))
 
 
-def test_the_mock_and_adapters_without_their_packages_are_never_found() -> None:
-    assert not {"mock", "lacking"} & set(names(build()))
+def test_an_adapter_without_its_packages_is_never_found() -> None:
+    assert "lacking" not in names(build())
+
+
+@pytest.mark.parametrize("name", ["mock", "wyoming"])
+def test_what_nobody_gets_unasked_is_never_found(name: str) -> None:
+    assert name in Registry().names()
+    assert name not in names(build())
+    assert name in names(build({"providers": {name: {}}}))
 
 
 @pytest.mark.engine("hibari", "espeak")

@@ -14,7 +14,6 @@ from tools.schema import Schema, default, field_docs, schema_of, values
 from ttskit.adapters.azure import AzureAdapter
 from ttskit.adapters.base import Adapter, AdapterOptions, Capabilities, Support
 from ttskit.adapters.cartesia import CartesiaAdapter
-from ttskit.adapters.cloud import CloudAdapter
 from ttskit.adapters.deepgram import DeepgramAdapter
 from ttskit.adapters.elevenlabs import ElevenLabsAdapter
 from ttskit.adapters.espeak import EspeakAdapter
@@ -23,11 +22,11 @@ from ttskit.adapters.google import GoogleAdapter
 from ttskit.adapters.hibari import HibariAdapter
 from ttskit.adapters.hume import HumeAdapter
 from ttskit.adapters.lmnt import LMNTAdapter
-from ttskit.adapters.local import LocalAdapter
 from ttskit.adapters.openai import OpenAIAdapter
 from ttskit.adapters.options import CallOptions
 from ttskit.adapters.piper import PiperAdapter
 from ttskit.adapters.polly import PollyAdapter
+from ttskit.adapters.wyoming import WyomingAdapter
 from ttskit.codecs.formats import FORMATS, FormatInfo
 from ttskit.config.settings import ProviderSettings, Settings
 from ttskit.errors import TTSError, error_classes
@@ -50,6 +49,7 @@ ADAPTERS: tuple[AdapterClass, ...] = (
     GeminiAdapter,
     HumeAdapter,
     LMNTAdapter,
+    WyomingAdapter,
     MockAdapter,
 )
 """Ours, in the order of the docs; a third party's that happens to be installed is none of them."""
@@ -214,8 +214,8 @@ def _shown(value: object) -> str:
 
 
 def _call_model(adapter: AdapterClass) -> type[BaseModel]:
-    is_ours = issubclass(adapter, LocalAdapter | CloudAdapter)
-    return adapter.call_model if is_ours else CallOptions
+    model: type[BaseModel] = getattr(adapter, "call_model", CallOptions)
+    return model
 
 
 def _first_line(documented: type) -> str:

@@ -28,8 +28,12 @@ environment variable is not set.
 FOUND_LAST = ("espeak", "hibari")
 """Of those that are found: a voice that sounds made, then the embedded one, behind all others."""
 
-NEVER_FOUND = ("mock", "polly")
-"""Only who names them gets them: tones for tests, and whose keys are there for other services."""
+FOR_TESTS = "mock"
+"""Speaks tones."""
+
+NEVER_FOUND = (FOR_TESTS, "polly", "wyoming")
+"""Only who names them gets them: what is for tests, whose keys are there for other services, and
+servers that nobody knows to be there."""
 
 AdapterClass: TypeAlias = type[Adapter[AdapterOptions]]
 

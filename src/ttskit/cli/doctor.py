@@ -16,7 +16,7 @@ from ttskit.cli.tables import print_json, print_table
 from ttskit.codecs.formats import FORMATS, available_formats
 from ttskit.config import Settings
 from ttskit.errors import ConfigurationError, DependencyMissingError, TTSError
-from ttskit.registry import NEVER_FOUND, Registry
+from ttskit.registry import FOR_TESTS, Registry
 from ttskit.service import ProviderInfo, TTSService
 
 NOBODY_SPEAKS = 3
@@ -127,7 +127,7 @@ def _tried(tts: TTSService, provider: ProviderInfo, *, speak: bool) -> Engine:
 def _unconfigured(registry: Registry, configured: set[str], keys: list[Key]) -> Iterator[Engine]:
     """Yield the adapters that no provider uses, and what each of them lacks."""
     for name in registry.names():
-        if name not in configured and name != NEVER_FOUND:
+        if name not in configured and name != FOR_TESTS:
             lacking = [key.variable for key in keys if key.adapter == name and not key.is_set]
             yield Engine(name, name, *_lack(registry, name, lacking))
 

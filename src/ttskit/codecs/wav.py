@@ -16,6 +16,8 @@ from ttskit.codecs.spec import Reader, Spec, Writer
 from ttskit.errors import InvalidResponseError
 
 HEADER_BYTES = 44
+PCM_BYTES = 2
+"""Of a sample, where nothing else is said."""
 _MAGIC = (b"RIFF", b"RF64")
 _UNKNOWN = 0xFFFF_FFFF
 """The size of a stream whose end is not known when its header is written, as ffmpeg writes it."""
@@ -29,21 +31,24 @@ _SUBFORMAT = slice(24, 26)
 _EXTENSIBLE = 0xFFFE
 
 
-def wav_header(sample_rate: int, channels: int, frames: int | None) -> bytes:
-    """Return the 44 bytes before 16-bit samples.
+def wav_header(
+    sample_rate: int, channels: int, frames: int | None, *, width: int = PCM_BYTES
+) -> bytes:
+    """Return the 44 bytes before samples that are integers.
 
     Args:
         sample_rate: Hz.
         channels: Samples a frame.
         frames: How many follow; None, or more than fit into a WAV: the sizes say "unknown".
+        width: Bytes a sample; a lone byte has no sign.
     """
-    size = _UNKNOWN if frames is None else frames * channels * 2
+    block = channels * width
+    size = _UNKNOWN if frames is None else frames * block
     riff = size + HEADER_BYTES - 8
     if riff >= _UNKNOWN:
         size = riff = _UNKNOWN
-    block = channels * 2
     layout = struct.pack(
-        "<HHIIHH", _Coding.PCM, channels, sample_rate, sample_rate * block, block, 16
+        "<HHIIHH", _Coding.PCM, channels, sample_rate, sample_rate * block, block, 8 * width
     )
     return struct.pack(
         "<4sI4s4sI16s4sI", b"RIFF", riff, b"WAVE", b"fmt ", 16, layout, b"data", size
