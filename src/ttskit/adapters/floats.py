@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from ttskit.errors import InvalidResponseError
+
+if TYPE_CHECKING:
+    from ttskit.codecs.pcm import Samples
 
 WIDTH = 4
 """Bytes of a sample."""
@@ -26,7 +27,7 @@ class Floats:
     def __aiter__(self) -> Floats:
         return self
 
-    async def __anext__(self) -> NDArray[np.float32]:
+    async def __anext__(self) -> Samples:
         while True:
             data = await anext(self._body, None)
             if data is None:
@@ -37,4 +38,10 @@ class Floats:
             whole = len(data) - len(data) % WIDTH
             self._rest = data[whole:]
             if whole:
-                return np.frombuffer(data[:whole], "<f4").astype(np.float32, copy=False)
+                return _samples(data[:whole])
+
+
+def _samples(data: bytes) -> Samples:
+    import numpy as np  # configuring a provider need not load it
+
+    return np.frombuffer(data, "<f4").astype(np.float32, copy=False)
