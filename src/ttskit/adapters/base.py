@@ -7,6 +7,7 @@ emulated on the way is decided above it from its ``Capabilities``.
 
 from __future__ import annotations
 
+import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, get_args, get_orig
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import override
 
-from ttskit.errors import ConfigurationError
+from ttskit.errors import ConfigurationError, DependencyMissingError
 from ttskit.request import Timestamps
 from ttskit.voices import Voice
 
@@ -248,3 +249,13 @@ class Adapter(ABC, Generic[OptionsT_co]):
 
     async def close(self) -> None:
         """Give everything back; called once, after the last utterance."""
+
+    def _require_packages(self) -> None:
+        """Raise ``DependencyMissingError`` where a package of ``requires`` is not installed."""
+        for package in self.requires:
+            if importlib.util.find_spec(package.module) is None:
+                raise DependencyMissingError(
+                    f"{package.distribution} is not installed; "
+                    f'run: pip install "ttskit[{package.extra}]"',
+                    provider=self.provider,
+                )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -13,7 +12,7 @@ from typing_extensions import override
 
 from ttskit.adapters.base import Adapter, AdapterOptions, AudioSource, TimedText, Utterance
 from ttskit.adapters.options import CallOptions, checked_options
-from ttskit.errors import DependencyMissingError, InvalidResponseError
+from ttskit.errors import InvalidResponseError
 from ttskit.request import Timestamps
 from ttskit.resources.engine import Engine, EngineChunk, EngineJob, JsonValue
 
@@ -68,15 +67,6 @@ class LocalAdapter(Adapter[LocalOptionsT]):
     @override
     async def close(self) -> None:
         await self._host.aclose()
-
-    def _require_packages(self) -> None:
-        for package in self.requires:
-            if importlib.util.find_spec(package.module) is None:
-                raise DependencyMissingError(
-                    f"{package.distribution} is not installed; "
-                    f'run: pip install "ttskit[{package.extra}]"',
-                    provider=self.provider,
-                )
 
     def _job(self, utterance: Utterance) -> EngineJob:
         return EngineJob(

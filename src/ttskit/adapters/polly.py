@@ -6,7 +6,6 @@ Amazon Polly Developer Guide, "Supported SSML tags".
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -39,7 +38,6 @@ from ttskit.adapters.polly_voices import Engine, engine_of, language_code, liste
 from ttskit.adapters.polly_words import Prepared, prepared
 from ttskit.errors import (
     AuthenticationError,
-    DependencyMissingError,
     InvalidParameterError,
     PermissionDeniedError,
     ProviderUnavailableError,
@@ -263,11 +261,7 @@ class PollyAdapter(CloudAdapter[PollyOptions]):
 
     @override
     async def open(self, resources: Resources) -> None:
-        if importlib.util.find_spec("botocore") is None:
-            raise DependencyMissingError(
-                'botocore is not installed; run: pip install "ttskit[polly]"',
-                provider=self.provider,
-            )
+        self._require_packages()
         self._resources = resources
 
     @override
