@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from ttskit.adapters.azure_formats import Format, azure_id, bare_rate, ours
-from ttskit.adapters.azure_ssml import billed, document, element, inner, plain
+from ttskit.adapters.azure_ssml import billed, document, element, inner
 from ttskit.adapters.base import (
     NATIVE,
     UNSUPPORTED,
@@ -33,6 +33,7 @@ from ttskit.errors import InvalidParameterError, QuotaExceededError, TTSError
 from ttskit.resources.http.address import Address
 from ttskit.resources.http.client import Reply
 from ttskit.resources.http.framing import json_object
+from ttskit.text.ssml.escape import escape
 from ttskit.voices import Gender, Voice
 
 if TYPE_CHECKING:
@@ -235,7 +236,7 @@ class AzureAdapter(CloudAdapter[AzureOptions]):
     def _content(self, utterance: Utterance) -> str:
         """Return what the voice is to say, and how."""
         options, own = self.options, self._own(AzureCallOptions, utterance)
-        said = inner(utterance.text) if utterance.is_ssml else plain(utterance.text)
+        said = inner(utterance.text) if utterance.is_ssml else escape(utterance.text)
         prosody = {
             "rate": None if utterance.speed == 1 else f"{utterance.speed:g}",
             "pitch": f"{utterance.pitch:+g}st" if utterance.pitch else None,

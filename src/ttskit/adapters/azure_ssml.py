@@ -7,19 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from html import escape
 
-from ttskit.text.ssml.source import ILLEGAL
+from ttskit.text.ssml.escape import attributes
 
 _FIRST_TAG = re.compile(r"\s*<speak\b[^>]*>")
 _RATE = re.compile(r'(<prosody\b[^>]*?) rate="([0-9.]+)%"')
 _VOLUME = re.compile(r'(<prosody\b[^>]*?) volume="([+-][0-9.]+)dB"')
 _HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-
-
-def plain(text: str) -> str:
-    """Return a text as markup that says it."""
-    return escape(ILLEGAL.sub("", text), quote=False)
 
 
 def inner(document: str) -> str:
@@ -35,11 +29,9 @@ def inner(document: str) -> str:
     return _VOLUME.sub(lambda found: f'{found[1]} volume="{_volume(float(found[2]))}"', body)
 
 
-def element(name: str, attributes: Mapping[str, object], content: str) -> str:
-    """Return the content within an element; as it is where no attribute is set."""
-    given = "".join(
-        f' {key}="{escape(str(value))}"' for key, value in attributes.items() if value is not None
-    )
+def element(name: str, values: Mapping[str, object], content: str) -> str:
+    """Return the content within an element; as it is where no attribute has a value."""
+    given = attributes(values)
     return f"<{name}{given}>{content}</{name}>" if given else content
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape, unescape
+from html import unescape
 from itertools import pairwise
 
 from ttskit.adapters.base import TimedText
-from ttskit.text.ssml.source import ILLEGAL
+from ttskit.text.ssml.escape import escape
 from ttskit.text.words import words
 
 Span = tuple[int, int]
@@ -30,7 +30,7 @@ def marked(text: str, *, is_ssml: bool) -> tuple[str, list[Span]]:
     borders = [0, *(place for place, _ in found), end]
     pieces = [text[a:b] for a, b in pairwise(borders)]
     if not is_ssml:
-        pieces = [escape(ILLEGAL.sub("", piece), quote=False) for piece in pieces]
+        pieces = list(map(escape, pieces))
     names = [*map(_name, range(len(found))), _END]
     body = "".join(
         f'{piece}<mark name="{name}"/>' for piece, name in zip(pieces, names, strict=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ttskit.adapters.base import TimedText, Utterance
 from ttskit.text.passage import Run
 from ttskit.text.spans import Offsets
+from ttskit.text.ssml.escape import attributes
 from ttskit.text.ssml.render import render
 
 _HEAD = re.compile(r"<speak[^>]*>")
@@ -82,9 +83,13 @@ def prepared(utterance: Utterance) -> Prepared:
 
 def _prosody(utterance: Utterance) -> str:
     """Return the attributes that set speed and pitch, both in percent."""
-    rate = f' rate="{round(100 * utterance.speed)}%"' if utterance.speed != 1 else ""
     percent = 100 * (2 ** (utterance.pitch / 12) - 1)
-    return rate + (f' pitch="{percent:+.1f}%"' if utterance.pitch else "")
+    return attributes(
+        {
+            "rate": None if utterance.speed == 1 else f"{round(100 * utterance.speed)}%",
+            "pitch": f"{percent:+.1f}%" if utterance.pitch else None,
+        }
+    )
 
 
 class _Places:

@@ -5,25 +5,17 @@ Source: W3C SSML 1.1; what is written here, ``parse`` reads back as the same tex
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
 from ttskit.text.passage import Mark, Run
 from ttskit.text.spans import Offsets
-from ttskit.text.ssml.source import ILLEGAL
+from ttskit.text.ssml.escape import SPECIAL, attributes, escape
 from ttskit.text.style import Style, VoiceChoice
 
 # Amazon Polly takes no longer break; more of them add up.
 _LONGEST_BREAK_MS = 10_000
-
-_SPECIAL = re.compile(r"[&<>\r]|" + ILLEGAL.pattern)
-_ESCAPED = str.maketrans(
-    {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
-    # Line ends and tabs in an attribute would be read as spaces, a lone CR anywhere as LF.
-    | {character: f"&#{ord(character)};" for character in "\t\n\r"}
-)
 
 
 def render(runs: Sequence[Run], *, language: str | None = None) -> tuple[str, Offsets]:
@@ -60,7 +52,7 @@ class _Writer:
         self._pieces: list[tuple[int, int, int]] = []
         self._open: list[_Tag] = []
         self._place = 0
-        tongue = _attributes({"xml:lang": language})
+        tongue = attributes({"xml:lang": language})
         self._markup(f'<speak version="1.1" xmlns="http://www.w3.org/2001/10/synthesis"{tongue}>')
 
     def run(self, run: Run) -> None:
@@ -92,14 +84,14 @@ class _Writer:
         if run.style.written is None:
             self._text(run.text)
         else:
-            self._write(_escape(run.style.written), len(run.text))
+            self._write(escape(run.style.written), len(run.text))
         self._markup(f"</{whole.name}>")
 
     def _marked(self, text: str, marks: Iterable[Mark]) -> None:
         start = 0
         for mark in marks:
             self._text(text[start : mark.index])
-            self._markup(f"<mark{_attributes({'name': mark.name})}/>")
+            self._markup(f"<mark{attributes({'name': mark.name})}/>")
             start = mark.index
         self._text(text[start:])
 
@@ -112,9 +104,9 @@ class _Writer:
 
     def _text(self, text: str) -> None:
         start = 0
-        for match in _SPECIAL.finditer(text):
+        for match in SPECIAL.finditer(text):
             self._write(text[start : match.start()], match.start() - start)
-            self._write(_escape(match[0]), len(match[0]))
+            self._write(escape(match[0]), len(match[0]))
             start = match.end()
         self._write(text[start:], len(text) - start)
 
@@ -130,21 +122,21 @@ def _tags(style: Style, language: str | None) -> Iterator[_Tag]:
     if style.voice is not None:
         yield _Tag("voice", _voice(style.voice))
     if style.language not in {None, language}:
-        yield _Tag("lang", _attributes({"xml:lang": style.language}))
+        yield _Tag("lang", attributes({"xml:lang": style.language}))
     prosody = _prosody(style)
     if prosody:
         yield _Tag("prosody", prosody)
     if style.emphasis is not None:
-        yield _Tag("emphasis", _attributes({"level": style.emphasis}))
+        yield _Tag("emphasis", attributes({"level": style.emphasis}))
 
 
 def _voice(voice: VoiceChoice) -> str:
     languages = " ".join(voice.languages) or None
-    return _attributes({"name": voice.name, "languages": languages, "gender": voice.gender})
+    return attributes({"name": voice.name, "languages": languages, "gender": voice.gender})
 
 
 def _prosody(style: Style) -> str:
-    return _attributes(
+    return attributes(
         {
             "rate": None if style.speed == 1 else f"{style.speed * 100:.2f}%",
             "pitch": f"{style.pitch:+.3f}st" if style.pitch else None,
@@ -158,15 +150,15 @@ def _whole(run: Run) -> _Tag | None:
     style = run.style
     if style.phoneme is not None:
         phoneme = {"alphabet": style.phoneme.alphabet, "ph": style.phoneme.phonemes}
-        return _Tag("phoneme", _attributes(phoneme))
+        return _Tag("phoneme", attributes(phoneme))
     if style.written is not None:
-        return _Tag("sub", _attributes({"alias": run.text}))
+        return _Tag("sub", attributes({"alias": run.text}))
     if style.say_as is None:
         return None
     hint = style.say_as
     return _Tag(
         "say-as",
-        _attributes(
+        attributes(
             {"interpret-as": hint.interpret_as, "format": hint.format, "detail": hint.detail}
         ),
     )
@@ -177,13 +169,3 @@ def _breaks(seconds: float) -> Iterator[str]:
     while left > 0:
         yield f'<break time="{min(left, _LONGEST_BREAK_MS)}ms"/>'
         left -= _LONGEST_BREAK_MS
-
-
-def _attributes(values: Mapping[str, str | None]) -> str:
-    return "".join(
-        f' {name}="{_escape(value)}"' for name, value in values.items() if value is not None
-    )
-
-
-def _escape(text: str) -> str:
-    return ILLEGAL.sub("", text).translate(_ESCAPED)
