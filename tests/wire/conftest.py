@@ -11,7 +11,8 @@ import pytest
 
 from ttskit import AsyncTTSService
 from ttskit.adapters.base import NATIVE, AudioSource, Capabilities, Runs, Utterance
-from ttskit.adapters.cloud import CloudAdapter, CloudOptions, Refusals
+from ttskit.adapters.cloud import CloudAdapter, CloudOptions
+from ttskit.adapters.refusals import Refusals
 from ttskit.codecs.encode import encode
 from ttskit.errors import InvalidParameterError
 from ttskit.resources.http.pools import TransportName

@@ -26,9 +26,10 @@ from ttskit.adapters.base import (
     Runs,
     Utterance,
 )
-from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, Refusals
+from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions
 from ttskit.adapters.models import cost
 from ttskit.adapters.options import CallOptions, voice_not_found
+from ttskit.adapters.refusals import Refusals
 from ttskit.errors import InvalidParameterError, QuotaExceededError, TTSError
 from ttskit.resources.http.address import Address
 from ttskit.resources.http.client import Reply

@@ -22,11 +22,12 @@ from ttskit.adapters.base import (
     TimedText,
     Utterance,
 )
-from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, Refusals
+from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions
 from ttskit.adapters.floats import Floats
 from ttskit.adapters.models import cost
 from ttskit.adapters.options import CallOptions, given
-from ttskit.adapters.replies import EVENTS, Base64, InlineAudio, Shape, refusal_within
+from ttskit.adapters.refusals import Refusals
+from ttskit.adapters.replies import EVENTS, Base64, InlineAudio, Shape
 from ttskit.adapters.timing import WordFinder
 from ttskit.errors import InvalidResponseError, RateLimitedError, VoiceNotFoundError
 from ttskit.request import Timestamps
@@ -172,7 +173,7 @@ class _Events(InlineAudio[ServerEvent]):
     async def audio(self, item: ServerEvent) -> bytes:
         event = _Event.read(item.data)
         if event.type == "error":
-            raise await refusal_within(self._refusals, event.status_code, json_object(item.data))
+            raise self._refusals.of(json_object(item.data), status=event.status_code)
         timed = event.word_timestamps
         for word, start, end in zip(timed.words, timed.start, timed.end, strict=False):
             self._words.extend(self._finder.timed(word, start, end))

@@ -15,9 +15,10 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from ttskit.adapters.base import NATIVE, AudioSource, Capabilities, Runs, Utterance
-from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, Refusals
+from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions
 from ttskit.adapters.models import cost
 from ttskit.adapters.options import CallOptions
+from ttskit.adapters.refusals import Refusals
 from ttskit.errors import (
     AuthenticationError,
     PermissionDeniedError,

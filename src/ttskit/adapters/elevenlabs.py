@@ -6,12 +6,12 @@ documents on request stitching and models, and the Python SDK 2.78.0.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import MappingProxyType
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import ConfigDict
 from typing_extensions import override
 
 from ttskit.adapters.base import (
@@ -23,7 +23,7 @@ from ttskit.adapters.base import (
     TimedText,
     Utterance,
 )
-from ttskit.adapters.cloud import CloudAdapter, Refusals, as_documented, unpacked
+from ttskit.adapters.cloud import CloudAdapter
 from ttskit.adapters.elevenlabs_options import RAW, ElevenLabsCallOptions, ElevenLabsOptions
 from ttskit.adapters.elevenlabs_voices import (
     ListedModel,
@@ -34,6 +34,8 @@ from ttskit.adapters.elevenlabs_voices import (
     voice,
 )
 from ttskit.adapters.models import MILLION, cost, models
+from ttskit.adapters.refusals import Refusals
+from ttskit.adapters.replies import Base64, InlineAudio, Once, Shape
 from ttskit.adapters.timing import CharacterTimes
 from ttskit.errors import (
     AuthenticationError,
@@ -60,7 +62,6 @@ PAGE_VOICES = 100
 """The most of one page."""
 SPEEDS = (0.7, 1.2)
 _NOT_FOR_THIS = "missing_permissions"
-_MODELS = TypeAdapter(list[ListedModel])
 
 _KINDS: Mapping[str, type[TTSError]] = MappingProxyType(
     {
@@ -228,7 +229,7 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
 
     async def _items(self, reply: Reply) -> AsyncIterator[Json]:
         """Return the timed chunks; where nothing is streamed there is one."""
-        return _Once(await reply.json()) if self._codec == "wav" else reply.json_lines()
+        return Once(await reply.json()) if self._codec == "wav" else reply.json_lines()
 
     async def _listed(self) -> list[ListedVoice]:
         found: list[ListedVoice] = []
@@ -238,8 +239,7 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
             seen.add(token)
             query = {"page_size": PAGE_VOICES, "next_page_token": token}
             reply = await self._http.fetch("GET", "/v2/voices", query=query)
-            with as_documented():
-                page = VoicePage.model_validate_json(reply)
+            page = VoicePage.read(reply)
             found += page.voices
             token = page.next_page_token if page.has_more else None
         return found
@@ -249,51 +249,35 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
         model = self.options.model or DEFAULT_MODEL
         return tags(next((one for one in await self._models() if one.model_id == model), None))
 
-    async def _models(self) -> list[ListedModel]:
+    async def _models(self) -> Sequence[ListedModel]:
         """Return the models; none where the key is for speech alone, and good for that."""
         try:
             reply = await self._http.fetch("GET", "/v1/models")
         except PermissionDeniedError as error:
             if _NOT_FOR_THIS not in error.message:
                 raise
-            return []
-        with as_documented():
-            return _MODELS.validate_json(reply)
+            return ()
+        return ListedModel.read_all(reply)
 
 
-class _Once:
-    """One item, as if it had been streamed."""
-
-    def __init__(self, item: Json) -> None:
-        self._items = iter([item])
-
-    def __aiter__(self) -> _Once:
-        return self
-
-    async def __anext__(self) -> Json:
-        for item in self._items:
-            return item
-        raise StopAsyncIteration
-
-
-class _Alignment(BaseModel):
+class _Alignment(Shape):
     """When the characters of the text are spoken, in seconds from the start of the request."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    characters: list[str]
-    character_start_times_seconds: list[float]
-    character_end_times_seconds: list[float]
+    characters: tuple[str, ...]
+    character_start_times_seconds: tuple[float, ...]
+    character_end_times_seconds: tuple[float, ...]
 
 
-class _Timed(BaseModel):
+class _Timed(Shape):
     """A chunk of audio and the characters that it holds; either may be missing."""
 
-    audio_base64: str | None
+    audio_base64: Base64 | None
     alignment: _Alignment | None = None
 
 
-class _TimedChunks:
+class _TimedChunks(InlineAudio[Json]):
     """The audio of timed chunks.
 
     Args:
@@ -304,29 +288,26 @@ class _TimedChunks:
     """
 
     def __init__(self, items: AsyncIterator[Json], text: str, words: list[TimedText]) -> None:
-        self._items = items
+        super().__init__(items)
         self._times = CharacterTimes(text)
         self._words = words
 
-    def __aiter__(self) -> _TimedChunks:
-        return self
+    @override
+    async def audio(self, item: Json) -> bytes:
+        if "audio_base64" not in item:
+            raise ElevenLabsAdapter.refusals.of(item)
+        chunk = _Timed.take(item)
+        if told := chunk.alignment:
+            self._words += self._times.add(
+                told.characters,
+                told.character_start_times_seconds,
+                told.character_end_times_seconds,
+            )
+        return chunk.audio_base64 or b""
 
-    async def __anext__(self) -> bytes:
-        async for item in self._items:
-            if "audio_base64" not in item:
-                raise ElevenLabsAdapter.refusals.of(item)
-            with as_documented():
-                chunk = _Timed.model_validate(item)
-            if told := chunk.alignment:
-                self._words += self._times.add(
-                    told.characters,
-                    told.character_start_times_seconds,
-                    told.character_end_times_seconds,
-                )
-            if chunk.audio_base64:
-                return unpacked(chunk.audio_base64)
+    @override
+    def finish(self) -> None:
         self._words += self._times.finish()
-        raise StopAsyncIteration
 
 
 def _is_v3(model: str | None) -> bool:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from pydantic import BaseModel
-
+from ttskit.adapters.replies import Shape
 from ttskit.errors import UnsupportedLanguageError
 from ttskit.request import check_language
 from ttskit.voices import Gender, Voice
@@ -22,14 +21,14 @@ _ISO_639_1: Mapping[str, str] = MappingProxyType(
 """Subtags that ElevenLabs knows by another one."""
 
 
-class Language(BaseModel):
+class Language(Shape):
     """A language in which somebody at ElevenLabs has listened to a voice."""
 
     language: str = ""
     locale: str | None = None
 
 
-class ListedVoice(BaseModel):
+class ListedVoice(Shape):
     """A voice as it is listed; labels are free text and may be absent."""
 
     voice_id: str
@@ -37,28 +36,28 @@ class ListedVoice(BaseModel):
     category: str | None = None
     labels: Mapping[str, str | None] | None = None
     description: str | None = None
-    verified_languages: list[Language] | None = None
+    verified_languages: tuple[Language, ...] | None = None
 
 
-class VoicePage(BaseModel):
+class VoicePage(Shape):
     """One page of voices; the first may hold more than was asked for."""
 
-    voices: list[ListedVoice]
+    voices: tuple[ListedVoice, ...]
     has_more: bool = False
     next_page_token: str | None = None
 
 
-class ModelLanguage(BaseModel):
+class ModelLanguage(Shape):
     """A language that a model speaks."""
 
     language_id: str
 
 
-class ListedModel(BaseModel):
+class ListedModel(Shape):
     """A model as it is listed."""
 
     model_id: str
-    languages: list[ModelLanguage] | None = None
+    languages: tuple[ModelLanguage, ...] | None = None
 
 
 def voice(listed: ListedVoice, provider: str, spoken: Iterable[str]) -> Voice:

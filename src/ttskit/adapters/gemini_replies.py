@@ -6,25 +6,16 @@ Source of all facts: Gemini API reference, and google-genai 3.6.1.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from types import MappingProxyType
 
-from pydantic import ConfigDict
-from pydantic.alias_generators import to_camel
 from typing_extensions import override
 
-from ttskit.adapters.cloud import Refusals
-from ttskit.adapters.replies import Base64, InlineAudio, Shape, refusal_within
+from ttskit.adapters.replies import Base64, Camel, InlineAudio
+from ttskit.adapters.rpc_errors import rpc_refusals
 from ttskit.errors import (
-    AuthenticationError,
     ContentRejectedError,
-    InvalidParameterError,
     InvalidResponseError,
-    PermissionDeniedError,
-    ProviderTimeoutError,
-    ProviderUnavailableError,
-    QuotaExceededError,
-    RateLimitedError,
     TextTooLongError,
     TTSError,
     UnsupportedFeatureError,
@@ -35,55 +26,8 @@ from ttskit.resources.http.framing import ServerEvent, json_object
 SAMPLE_RATE = 24_000
 """Hz, where the reply does not say."""
 _RATE = re.compile(r"\brate=([0-9]{4,6})\b")
-_DELAY = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)s")
 
 
-def _codes(document: Mapping[str, object]) -> Iterable[object]:
-    """Return the reason in an error's details, a quota that lasts the day, then the status."""
-    error = document.get("error")
-    if not isinstance(error, Mapping):
-        return
-    for detail in _details(document):
-        yield detail.get("reason")
-        violations = detail.get("violations")
-        for violation in violations if isinstance(violations, list) else ():
-            is_daily = isinstance(violation, Mapping) and "PerDay" in str(violation.get("quotaId"))
-            yield "PerDay" if is_daily else None
-    message = str(error.get("message")).lower()
-    yield "text-generated" if "tried to generate text" in message else None
-    yield error.get("status")
-
-
-def _pause(document: Mapping[str, object]) -> float | None:
-    """Return the seconds of a RetryInfo, such as ``17s``."""
-    delays = [_DELAY.fullmatch(str(detail.get("retryDelay"))) for detail in _details(document)]
-    return next((float(delay[1]) for delay in delays if delay), None)
-
-
-def _details(document: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
-    error = document.get("error")
-    details = error.get("details") if isinstance(error, Mapping) else None
-    for detail in details if isinstance(details, list) else ():
-        if isinstance(detail, Mapping):
-            yield detail
-
-
-_KINDS: Mapping[str, type[TTSError]] = MappingProxyType(
-    {
-        "API_KEY_INVALID": AuthenticationError,
-        "SERVICE_DISABLED": PermissionDeniedError,
-        "PerDay": QuotaExceededError,
-        "text-generated": InvalidResponseError,  # it does not do so every time
-        "INVALID_ARGUMENT": InvalidParameterError,
-        "UNAUTHENTICATED": AuthenticationError,
-        "PERMISSION_DENIED": PermissionDeniedError,
-        "NOT_FOUND": UnsupportedFeatureError,
-        "RESOURCE_EXHAUSTED": RateLimitedError,
-        "INTERNAL": ProviderUnavailableError,
-        "UNAVAILABLE": ProviderUnavailableError,
-        "DEADLINE_EXCEEDED": ProviderTimeoutError,
-    }
-)
 _ENDINGS: Mapping[str, type[TTSError]] = MappingProxyType(
     {
         "SAFETY": ContentRejectedError,
@@ -97,14 +41,13 @@ _ENDINGS: Mapping[str, type[TTSError]] = MappingProxyType(
 )
 """What a ``finishReason`` other than STOP means; the others: that it failed, this time."""
 
-REFUSALS = Refusals(_KINDS, _codes, pause=_pause)
+REFUSALS = rpc_refusals(
+    {"NOT_FOUND": UnsupportedFeatureError},
+    {"tried to generate text": InvalidResponseError},  # it does not do so every time
+)
 
 
-class _Camel(Shape):
-    model_config = ConfigDict(alias_generator=to_camel)
-
-
-class _Inline(_Camel):
+class _Inline(Camel):
     mime_type: str
     data: Base64
 
@@ -123,28 +66,28 @@ class _Inline(_Camel):
         raise InvalidResponseError(f"the server sent {kind[:40]} in place of audio")
 
 
-class _Part(_Camel):
+class _Part(Camel):
     inline_data: _Inline | None = None
 
 
-class _Content(_Camel):
+class _Content(Camel):
     parts: tuple[_Part, ...] = ()
 
 
-class _Candidate(_Camel):
+class _Candidate(Camel):
     content: _Content = _Content()
     finish_reason: str | None = None
 
 
-class _Feedback(_Camel):
+class _Feedback(Camel):
     block_reason: str | None = None
 
 
-class _Failure(_Camel):
+class _Failure(Camel):
     code: int = 500
 
 
-class _Answer(_Camel):
+class _Answer(Camel):
     candidates: tuple[_Candidate, ...] = ()
     prompt_feedback: _Feedback = _Feedback()
     response_id: str | None = None
@@ -165,8 +108,7 @@ class Answers(InlineAudio[ServerEvent]):
     async def audio(self, item: ServerEvent) -> bytes:
         answer = _Answer.read(item.data)
         if answer.error is not None:
-            document = json_object(item.data)
-            raise await refusal_within(REFUSALS, answer.error.code, document)
+            raise REFUSALS.of(json_object(item.data), status=answer.error.code)
         if answer.prompt_feedback.block_reason is not None:
             raise ContentRejectedError("the provider's policy refuses the text")
         self.response_id = answer.response_id or self.response_id

@@ -6,7 +6,7 @@ Source: google-cloud-texttospeech 2.37.0, types/cloud_tts.py and transports/rest
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import MappingProxyType
@@ -24,25 +24,17 @@ from ttskit.adapters.base import (
     Runs,
     Utterance,
 )
-from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, Refusals, unpacked
+from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions
 from ttskit.adapters.google_marks import Span, marked, timed
 from ttskit.adapters.models import cost
 from ttskit.adapters.options import CallOptions
+from ttskit.adapters.replies import Base64, Camel, Once, pieces
+from ttskit.adapters.rpc_errors import rpc_refusals
 from ttskit.errors import (
-    AuthenticationError,
-    InvalidParameterError,
-    InvalidResponseError,
-    PermissionDeniedError,
-    ProviderTimeoutError,
-    ProviderUnavailableError,
-    RateLimitedError,
     TextTooLongError,
-    TTSError,
-    UnsupportedFeatureError,
     VoiceNotFoundError,
 )
 from ttskit.request import Timestamps
-from ttskit.resources.http.framing import Json, json_object
 from ttskit.voices import Gender, Voice, matches_language
 
 SAMPLE_RATE = 24_000
@@ -55,7 +47,6 @@ _PLAIN = ("Chirp", "Journey", "Studio")
 """Families that take neither a pitch nor, for the most part, SSML."""
 _VOICE = re.compile(r"([a-z]{2,3}(?:-[A-Z][a-z]{3})?-[A-Z0-9]{2,3})-(.+)-[^-]+")
 """``en-US-Neural2-C``: language, family, and which one of it."""
-_CHUNK_BYTES = 64 * 1024
 
 Format = Literal["pcm", "wav", "mp3", "opus", "mulaw", "m4a"]
 Harm = Literal["hate_speech", "dangerous_content", "harassment", "sexually_explicit"]
@@ -181,57 +172,30 @@ class GoogleCallOptions(CallOptions):
     )
 
 
-_KINDS: Mapping[str, type[TTSError]] = MappingProxyType(
-    {
-        "API_KEY_INVALID": AuthenticationError,
-        "VOICE_NOT_FOUND": VoiceNotFoundError,
-        "TEXT_TOO_LONG": TextTooLongError,
-        "INVALID_ARGUMENT": InvalidParameterError,
-        "UNAUTHENTICATED": AuthenticationError,
-        "PERMISSION_DENIED": PermissionDeniedError,
-        "RESOURCE_EXHAUSTED": RateLimitedError,
-        "UNIMPLEMENTED": UnsupportedFeatureError,
-        "INTERNAL": ProviderUnavailableError,
-        "UNAVAILABLE": ProviderUnavailableError,
-        "DEADLINE_EXCEEDED": ProviderTimeoutError,
-    }
-)
-_TOLD: tuple[tuple[str, str], ...] = (
-    ("does not exist. is it misspelled", "VOICE_NOT_FOUND"),
-    ("longer than the limit of", "TEXT_TOO_LONG"),
-    ("sentences that are too long", "TEXT_TOO_LONG"),
-)
-"""What only the message tells, and our own code for it.
+class _Speech(Camel):
+    audio_content: Annotated[Base64, Field(min_length=1)]
+    timepoints: object = None
+    """Points with ``markName`` and ``timeSeconds``; the audio is good without them."""
 
-Source: replies quoted in reports to googleapis/google-cloud-node and others.
-"""
+    @property
+    def times(self) -> dict[str, float]:
+        """The seconds of each mark."""
+        return {
+            str(point.get("markName")): float(seconds)
+            for point in (self.timepoints if isinstance(self.timepoints, list) else ())
+            if isinstance(point, Mapping)
+            and isinstance(seconds := point.get("timeSeconds", 0.0), int | float)
+        }
 
 
-def _codes(document: Mapping[str, object]) -> Iterable[object]:
-    error = document.get("error")
-    if not isinstance(error, Mapping):
-        return
-    yield from (detail.get("reason") for detail in _details(document))
-    message = str(error.get("message")).lower()
-    yield next((code for words, code in _TOLD if words in message), None)
-    yield error.get("status")
+class _Voice(Camel):
+    name: str = ""
+    language_codes: tuple[str, ...] = ()
+    ssml_gender: str = ""
 
 
-def _pause(document: Mapping[str, object]) -> float | None:
-    """Return the seconds of a RetryInfo, such as ``17s`` or ``0.5s``."""
-    for detail in _details(document):
-        match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)s", str(detail.get("retryDelay")))
-        if match:
-            return float(match[1])
-    return None
-
-
-def _details(document: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
-    error = document.get("error")
-    details = error.get("details") if isinstance(error, Mapping) else None
-    for detail in details if isinstance(details, list) else ():
-        if isinstance(detail, Mapping):
-            yield detail
+class _Listing(Camel):
+    voices: tuple[_Voice, ...] = ()
 
 
 class GoogleAdapter(CloudAdapter[GoogleOptions]):
@@ -256,7 +220,14 @@ class GoogleAdapter(CloudAdapter[GoogleOptions]):
         max_bytes=MAX_BYTES,
     )
     call_model = GoogleCallOptions
-    refusals = Refusals(_KINDS, _codes, pause=_pause)
+    refusals = rpc_refusals(
+        {},
+        {  # Source: replies quoted in reports to googleapis/google-cloud-node and others.
+            "does not exist. is it misspelled": VoiceNotFoundError,
+            "longer than the limit of": TextTooLongError,
+            "sentences that are too long": TextTooLongError,
+        },
+    )
 
     def __init__(self, options: GoogleOptions, *, provider: str | None = None) -> None:
         super().__init__(options, provider=provider)
@@ -290,9 +261,8 @@ class GoogleAdapter(CloudAdapter[GoogleOptions]):
 
     @override
     async def voices(self) -> list[Voice]:
-        listing = json_object(await self._http.fetch("GET", "/v1/voices")).get("voices")
-        entries = listing if isinstance(listing, list) else []
-        listed = [self._listed(one) for one in entries if isinstance(one, dict)]
+        listing = _Listing.read(await self._http.fetch("GET", "/v1/voices"))
+        listed = map(self._listed, listing.voices)
         known = {voice.id: voice for voice in (*self._own_voices(), *listed) if voice.id}
         first = self.options.voice
         if first is None:
@@ -311,15 +281,15 @@ class GoogleAdapter(CloudAdapter[GoogleOptions]):
             path = "/v1beta1/text:synthesize"
             body["enableTimePointing"] = ["SSML_MARK"]
         async with self._http.stream("POST", path, json=body) as reply:
-            document = await reply.json()
-            audio = _audio(document)
+            speech = _Speech.read(await reply.read())
+            audio = speech.audio_content
             rate = (self._rate or 0) if self._is_bare else 0
             end = len(audio) / (2 * rate) if rate else None
             yield AudioSource(
-                _Chunks(audio),
+                Once(*pieces(audio)),
                 format=_SENT_AS.get(self.options.format, self.options.format),
                 sample_rate=rate,
-                words=list(timed(_times(document), spans, end=end)),
+                words=list(timed(speech.times, spans, end=end)),
                 cost=cost(self.name, model or _family(voice), len(utterance.text)),
             )
 
@@ -412,15 +382,14 @@ class GoogleAdapter(CloudAdapter[GoogleOptions]):
         body: dict[str, object] = {"input": text, "voice": voice, "audioConfig": _set(audio)}
         return body | ({"advancedVoiceOptions": _set(advanced)} if _set(advanced) else {})
 
-    def _listed(self, entry: Mapping[str, object]) -> Voice:
-        name, languages = str(entry.get("name") or ""), entry.get("languageCodes")
+    def _listed(self, one: _Voice) -> Voice:
         return Voice(
-            name,
+            one.name,
             self.provider,
-            name,
-            languages=tuple(map(str, languages)) if isinstance(languages, list) else (),
-            gender=_GENDERS.get(str(entry.get("ssmlGender")), Gender.UNKNOWN),
-            description=_family(name),
+            one.name,
+            languages=one.language_codes,
+            gender=_GENDERS.get(one.ssml_gender, Gender.UNKNOWN),
+            description=_family(one.name),
         )
 
     def _own_voices(self) -> Iterator[Voice]:
@@ -428,24 +397,6 @@ class GoogleAdapter(CloudAdapter[GoogleOptions]):
             yield Voice(name, self.provider, name, cloned=True)
         for name in self.options.custom_voices:
             yield Voice(name, self.provider, name)
-
-
-class _Chunks:
-    """Whole audio in pieces that a decoder need not hold long."""
-
-    def __init__(self, audio: bytes) -> None:
-        self._audio = audio
-        self._at = 0
-
-    def __aiter__(self) -> _Chunks:
-        return self
-
-    async def __anext__(self) -> bytes:
-        chunk = self._audio[self._at : self._at + _CHUNK_BYTES]
-        if not chunk:
-            raise StopAsyncIteration
-        self._at += len(chunk)
-        return chunk
 
 
 def _set(members: Mapping[str, object]) -> dict[str, object]:
@@ -460,21 +411,3 @@ def _language(voice: str | None) -> str | None:
 def _family(voice: str | None) -> str:
     match = _VOICE.fullmatch(voice or "")
     return match[2] if match else ""
-
-
-def _audio(document: Json) -> bytes:
-    audio = unpacked(document.get("audioContent"))
-    if not audio:
-        raise InvalidResponseError("the reply holds no audio")
-    return audio
-
-
-def _times(document: Json) -> dict[str, float]:
-    """Return the seconds of each mark."""
-    points = document.get("timepoints")
-    return {
-        str(point.get("markName")): float(seconds)
-        for point in (points if isinstance(points, list) else ())
-        if isinstance(point, Mapping)
-        and isinstance(seconds := point.get("timeSeconds", 0.0), int | float)
-    }

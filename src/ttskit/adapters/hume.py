@@ -23,10 +23,11 @@ from ttskit.adapters.base import (
     Runs,
     Utterance,
 )
-from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, Refusals
+from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions
 from ttskit.adapters.models import cost
 from ttskit.adapters.options import CallOptions, given
-from ttskit.adapters.replies import Base64, InlineAudio, Shape, refusal_within
+from ttskit.adapters.refusals import Refusals
+from ttskit.adapters.replies import Base64, InlineAudio, Shape
 from ttskit.adapters.timing import WordFinder
 from ttskit.errors import VoiceNotFoundError
 from ttskit.request import Timestamps
@@ -156,7 +157,7 @@ class _Lines(InlineAudio[Json]):
     @override
     async def audio(self, item: Json) -> bytes:
         if "type" not in item:
-            raise await refusal_within(self._refusals, 500, item)
+            raise self._refusals.of(item)
         line = _Line.take(item)
         self._source.request_id = line.request_id or self._source.request_id
         timed = line.timestamp

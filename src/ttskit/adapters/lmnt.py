@@ -23,11 +23,12 @@ from ttskit.adapters.base import (
     TimedText,
     Utterance,
 )
-from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, Refusals
+from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions
 from ttskit.adapters.floats import Floats
 from ttskit.adapters.models import cost
 from ttskit.adapters.options import CallOptions, given
-from ttskit.adapters.replies import Base64, Once, Shape
+from ttskit.adapters.refusals import Refusals
+from ttskit.adapters.replies import Base64, Once, Shape, pieces
 from ttskit.adapters.timing import WordFinder
 from ttskit.errors import (
     AuthenticationError,
@@ -212,7 +213,7 @@ class LMNTAdapter(CloudAdapter[LMNTOptions]):
             words: list[TimedText] = []
             if is_timed:
                 speech = _Speech.read(await reply.read())
-                chunks, words = Once(speech.audio), speech.words(utterance.text)
+                chunks, words = Once(*pieces(speech.audio)), speech.words(utterance.text)
             else:
                 await self._expect_audio(reply)
             yield AudioSource(

@@ -22,10 +22,11 @@ from ttskit.adapters.base import (
     Runs,
     Utterance,
 )
-from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, Refusals, sniffed
+from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, sniffed
 from ttskit.adapters.models import cost
 from ttskit.adapters.openai_servers import MAX_CHARACTERS, PRESETS, Format, languages
 from ttskit.adapters.options import CallOptions
+from ttskit.adapters.refusals import Refusals
 from ttskit.errors import (
     AuthenticationError,
     ContentRejectedError,

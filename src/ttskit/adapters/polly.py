@@ -30,12 +30,13 @@ from ttskit.adapters.base import (
     TimedText,
     Utterance,
 )
-from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, Refusals
+from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions
 from ttskit.adapters.models import cost
 from ttskit.adapters.options import CallOptions
 from ttskit.adapters.polly_signer import REGION, Account, account
 from ttskit.adapters.polly_voices import Engine, engine_of, language_code, listed_voice
 from ttskit.adapters.polly_words import Prepared, prepared
+from ttskit.adapters.refusals import Refusals
 from ttskit.errors import (
     AuthenticationError,
     InvalidParameterError,
@@ -156,18 +157,20 @@ class PollyCallOptions(CallOptions):
     lexicons: Lexicons | None = None
 
 
+_ERROR_TYPE = "x-amzn-errortype"
+"""The header with an error's name."""
 _MEMBER = re.compile(r" at '(\w+)' failed to satisfy")
 """How a ValidationException names what of the request is wrong."""
 
 
-def _codes(header: str, document: Mapping[str, object]) -> Iterable[object]:
+def _codes(document: Mapping[str, object]) -> Iterable[object]:
     """Return the names of an error: ``Name:http://...`` in the header, ``ns#Name`` in the body.
 
     A ValidationException is told apart by its message, as users report it (aws-sdk-js #2845).
     """
     message = str(document.get("message", ""))
-    for told in (header, str(document.get("__type", ""))):
-        name = told.partition(":")[0].rpartition("#")[2]
+    for told in (document.get(_ERROR_TYPE), document.get("__type")):
+        name = str(told or "").partition(":")[0].rpartition("#")[2]
         member = _MEMBER.search(message)
         if name == "ValidationException" and member:
             yield f"{name}.{member[1]}"
@@ -203,15 +206,6 @@ _KINDS: Mapping[str, type[TTSError]] = MappingProxyType(
 )
 
 
-class _HeaderFirst(Refusals):
-    """Of errors whose name stands in a header, or else in the body."""
-
-    @override
-    async def error(self, reply: Reply) -> TTSError:
-        codes = partial(_codes, reply.headers.get("x-amzn-errortype", ""))
-        return await Refusals(self.kinds, codes, request_id=self.request_id).error(reply)
-
-
 class PollyAdapter(CloudAdapter[PollyOptions]):
     """Raw audio as it is made; word times by a second request, which costs as much again."""
 
@@ -232,7 +226,7 @@ class PollyAdapter(CloudAdapter[PollyOptions]):
         models=NATIVE,
         max_characters=MAX_CHARACTERS,
     )
-    refusals = _HeaderFirst(_KINDS, request_id="x-amzn-requestid")
+    refusals = Refusals(_KINDS, _codes, request_id="x-amzn-requestid", code_header=_ERROR_TYPE)
 
     def __init__(self, options: PollyOptions, *, provider: str | None = None) -> None:
         super().__init__(options, provider=provider)
@@ -289,7 +283,7 @@ class PollyAdapter(CloudAdapter[PollyOptions]):
                 format=form,
                 sample_rate=rate,
                 words=words,
-                request_id=reply.headers.get("x-amzn-requestid"),
+                request_id=reply.headers.get(self.refusals.request_id),
                 cost=cost(self.name, engine, billed + _billed(reply, said.text)),
             )
 

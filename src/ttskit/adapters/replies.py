@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Generic, Self, TypeVar
 
 import pydantic
 from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter
-from typing_extensions import override
+from pydantic.alias_generators import to_camel
 
-from ttskit.adapters.cloud import Refusals
-from ttskit.errors import InvalidResponseError, TTSError
-from ttskit.resources.http.client import Reply
-from ttskit.resources.http.wire import Incoming
+from ttskit.errors import InvalidResponseError
 
 ItemT = TypeVar("ItemT")
+PIECE_BYTES = 64 * 1024
+"""Of whole audio: what a decoder takes at a time."""
 
 
 class Shape(BaseModel):
@@ -63,6 +61,12 @@ class Shape(BaseModel):
             raise InvalidResponseError(_complaint(error)) from None
 
 
+class Camel(Shape):
+    """A shape whose members are in camel case on the wire."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+
 def _complaint(error: pydantic.ValidationError) -> str:
     place = ".".join(str(part)[:40] for part in error.errors(include_input=False)[0]["loc"])
     return f"the reply has another shape than it should{f', at {place}' if place else ''}"
@@ -86,21 +90,27 @@ EVENTS = "text/event-stream"
 
 
 class Once(Generic[ItemT]):
-    """What came all at once, as a stream of one item.
+    """What came all at once, as a stream.
 
     Not a generator: one that is left early would be closed some time later, in another task.
     """
 
-    def __init__(self, item: ItemT) -> None:
-        self._items = [item]
+    def __init__(self, *items: ItemT) -> None:
+        self._items = iter(items)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> ItemT:
-        if not self._items:
-            raise StopAsyncIteration
-        return self._items.pop()
+        for item in self._items:
+            return item
+        raise StopAsyncIteration
+
+
+def pieces(audio: bytes) -> Iterator[bytes]:
+    """Yield whole audio in pieces that a decoder need not hold long."""
+    for start in range(0, len(audio), PIECE_BYTES):
+        yield audio[start : start + PIECE_BYTES]
 
 
 class InlineAudio(ABC, Generic[ItemT]):
@@ -142,41 +152,3 @@ class InlineAudio(ABC, Generic[ItemT]):
 
     def finish(self) -> None:
         """Raise where the stream ended before it was over."""
-
-
-async def refusal_within(
-    refusals: Refusals, status: int, document: Mapping[str, object]
-) -> TTSError:
-    """Return what an error means that came within a stream that had begun well.
-
-    Args:
-        refusals: Of the provider.
-        status: What the status would have been.
-        document: Shaped as the body of an error; its ``request_id`` is kept.
-    """
-    body = json.dumps(document).encode()
-    name = document.get("request_id")
-    headers = {refusals.request_id: name} if isinstance(name, str) else {}
-    return await refusals.error(Reply(_Told(status, headers, body), max_bytes=len(body)))
-
-
-class _Told(Incoming):
-    """An error within a stream, as if it were a reply of its own."""
-
-    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.status = status
-        self.headers = headers
-        self._body = body
-
-    @override
-    async def _read(self) -> bytes:
-        body, self._body = self._body, b""
-        return body
-
-    @override
-    def translate(self, error: BaseException) -> TTSError:
-        return InvalidResponseError("the reply cannot be read", cause=error)
-
-    @override
-    async def aclose(self) -> None:
-        self._body = b""
