@@ -26,9 +26,9 @@ from ttskit.adapters.base import (
     Runs,
     Utterance,
 )
-from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions
+from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, revealed
 from ttskit.adapters.models import cost
-from ttskit.adapters.options import CallOptions, voice_not_found
+from ttskit.adapters.options import CallOptions, given, voice_not_found
 from ttskit.adapters.refusals import Refusals
 from ttskit.errors import InvalidParameterError, QuotaExceededError, TTSError
 from ttskit.resources.http.address import Address
@@ -172,10 +172,12 @@ class AzureAdapter(CloudAdapter[AzureOptions]):
 
     @override
     def headers(self) -> Mapping[str, str]:
-        key, token = self.options.api_key, self.options.access_token
-        if token is not None:
-            return {"Authorization": f"Bearer {token.get_secret_value()}"}
-        return {"Ocp-Apim-Subscription-Key": key.get_secret_value()} if key else {}
+        return given(
+            {
+                "Ocp-Apim-Subscription-Key": revealed(self.options.api_key),
+                "Authorization": revealed(self.options.access_token, "Bearer {}"),
+            }
+        )
 
     @override
     async def open(self, resources: Resources) -> None:
@@ -236,20 +238,19 @@ class AzureAdapter(CloudAdapter[AzureOptions]):
 
     def _content(self, utterance: Utterance) -> str:
         """Return what the voice is to say, and how."""
-        options, own = self.options, self._own(AzureCallOptions, utterance)
+        options = self._settings(utterance)
         said = inner(utterance.text) if utterance.is_ssml else escape(utterance.text)
         prosody = {
             "rate": None if utterance.speed == 1 else f"{utterance.speed:g}",
             "pitch": f"{utterance.pitch:+g}st" if utterance.pitch else None,
         }
         manner = {
-            "style": own.style or options.style,
-            "styledegree": own.style_degree or options.style_degree,
-            "role": own.role or options.role,
+            "style": options.style,
+            "styledegree": options.style_degree,
+            "role": options.role,
         }
         content = element("mstts:express-as", manner, element("prosody", prosody, said))
-        lexicon = own.lexicon or options.lexicon
-        return element("lexicon", {"uri": lexicon}, "") + content
+        return element("lexicon", {"uri": options.lexicon}, "") + content
 
     async def _explained(self, refusal: TTSError, voice: str) -> TTSError:
         """Return what a status 400, whose body is empty, is about: mostly the voice."""

@@ -267,14 +267,13 @@ class CartesiaAdapter(CloudAdapter[CartesiaOptions]):
         return self.options.sample_rate or (8_000 if form == "mulaw" else 44_100)
 
     def _body(self, utterance: Utterance, form: Format, *, is_timed: bool) -> dict[str, object]:
-        options = self.options
-        own = self._own(CartesiaCallOptions, utterance)
+        options = self._settings(utterance)
         language = utterance.language or options.language
         has_region = language is not None and "-" in language
         manner = given(
             speed=None if utterance.speed == 1 else utterance.speed,
-            volume=own.volume or options.volume,
-            emotion=own.emotion or options.emotion,
+            volume=options.volume,
+            emotion=options.emotion,
         )
         times = {"add_timestamps": True, "use_normalized_timestamps": False}
         return given(
@@ -285,8 +284,8 @@ class CartesiaAdapter(CloudAdapter[CartesiaOptions]):
             language=None if has_region else language,
             locale=language if has_region else None,
             generation_config=manner or None,
-            normalization=own.normalization or options.normalization,
-            pronunciation_dict_id=own.pronunciation_dict_id or options.pronunciation_dict_id,
+            normalization=options.normalization,
+            pronunciation_dict_id=options.pronunciation_dict_id,
             save=True if options.save and not is_timed else None,
             **(times if is_timed else {}),
         )

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from ttskit.adapters.base import Adapter, AdapterOptions, Utterance
 from ttskit.adapters.models import price
-from ttskit.adapters.options import CallOptions, CallOptionsT, checked_options
+from ttskit.adapters.options import CallOptions, CallOptionsT, checked_options, given
 from ttskit.adapters.refusals import Refusals
 from ttskit.codecs.sniff import HEAD_BYTES, sniff
 from ttskit.errors import InvalidResponseError
@@ -39,6 +39,11 @@ def _key(secret: SecretStr) -> SecretStr:
 
 ApiKey = Annotated[SecretStr, AfterValidator(_key)]
 """A key as it goes into a header."""
+
+
+def revealed(key: SecretStr | None, form: str = "{}") -> str | None:
+    """Return a key as it goes into a header, such as ``Bearer {}``; None where there is none."""
+    return None if key is None else form.format(key.get_secret_value())
 
 
 def _base_url(url: str) -> str:
@@ -121,6 +126,15 @@ class CloudAdapter(Adapter[CloudOptionsT]):
             raise await self.refusals.error(reply)
         if kind.startswith("text/"):
             raise InvalidResponseError(f"the server sent {kind[:40]} in place of audio")
+
+    def _settings(self, utterance: Utterance) -> CloudOptionsT:
+        """Return the section's options, with what the request sets in their place."""
+        own = self._own(self.call_model, utterance)
+        set_here = given({name: getattr(own, name) for name in own.model_fields_set})
+        known = set_here.keys() & type(self.options).model_fields.keys()
+        if not known:
+            return self.options
+        return self.options.model_copy(update={name: set_here[name] for name in known})
 
     def _own(self, model: type[CallOptionsT], utterance: Utterance) -> CallOptionsT:
         """Return the request's own options, checked; all unset where there are none."""

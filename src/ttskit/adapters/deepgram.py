@@ -153,6 +153,7 @@ class DeepgramAdapter(CloudAdapter[DeepgramOptions]):
     """Raw audio as it is made. A voice speaks one language, and its id is also the model's."""
 
     name = "deepgram"
+    call_model = DeepgramCallOptions
     secrets = MappingProxyType({"api_key": "DEEPGRAM_API_KEY"})
     capabilities = Capabilities(
         formats=("pcm", "wav", "mp3", "opus", "flac", "aac", "mulaw"),
@@ -213,12 +214,11 @@ class DeepgramAdapter(CloudAdapter[DeepgramOptions]):
         return options.sample_rate
 
     def _query(self, voice: str, utterance: Utterance) -> Query:
-        own, options = self._own(DeepgramCallOptions, utterance), self.options
-        set_here = own.model_dump(exclude_none=True)
+        options = self._settings(utterance)
         speed, expressivity = utterance.speed, None
         if _is_flux(voice):
             speed = round(20 * speed) / 20  # it takes steps of 0.05
-            expressivity = set_here.get("expressivity", options.expressivity)
+            expressivity = options.expressivity
         return {
             "model": voice,
             **_FORMATS[options.format],
@@ -226,8 +226,8 @@ class DeepgramAdapter(CloudAdapter[DeepgramOptions]):
             "bit_rate": options.bit_rate,
             "speed": None if speed == 1 else speed,
             "expressivity": expressivity,
-            "tag": set_here.get("tag", options.tag) or None,
-            "mip_opt_out": set_here.get("mip_opt_out", options.mip_opt_out),
+            "tag": options.tag or None,
+            "mip_opt_out": options.mip_opt_out,
         }
 
 

@@ -34,6 +34,7 @@ from ttskit.adapters.elevenlabs_voices import (
     voice,
 )
 from ttskit.adapters.models import MILLION, cost, models
+from ttskit.adapters.options import given
 from ttskit.adapters.refusals import Refusals
 from ttskit.adapters.replies import Base64, InlineAudio, Once, Shape
 from ttskit.adapters.timing import CharacterTimes
@@ -185,31 +186,30 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
 
     def _asked(self, utterance: Utterance) -> tuple[Json, Query]:
         """Return the body and the query: what was set, and nothing else."""
-        own = self._own(ElevenLabsCallOptions, utterance)
-        knobs = own.over(self.options)
+        own, knobs = self._own(ElevenLabsCallOptions, utterance), self._settings(utterance)
         is_v3 = _is_v3(self._model(utterance))
         is_stitched = not is_v3 and knobs.enable_logging is not False
         settings = knobs.voice_settings()
         if utterance.speed != 1 and not is_v3:
             settings["speed"] = utterance.speed
-        body = {
-            "text": utterance.text,
-            "model_id": self._model(utterance),
-            "language_code": self._language(utterance),
-            "voice_settings": settings or None,
-            "seed": utterance.seed,
-            "previous_text": utterance.previous_text if is_stitched else None,
-            "next_text": utterance.next_text if is_stitched else None,
-            "previous_request_ids": own.previous_request_ids,
-            "next_request_ids": own.next_request_ids,
+        body = given(
+            text=utterance.text,
+            model_id=self._model(utterance),
+            language_code=self._language(utterance),
+            voice_settings=settings or None,
+            seed=utterance.seed,
+            previous_text=utterance.previous_text if is_stitched else None,
+            next_text=utterance.next_text if is_stitched else None,
+            previous_request_ids=own.previous_request_ids,
+            next_request_ids=own.next_request_ids,
             **knobs.members(),
-        }
+        )
         query = {
             "output_format": self.options.format,
             "enable_logging": knobs.enable_logging,
             "optimize_streaming_latency": knobs.optimize_streaming_latency,
         }
-        return {name: value for name, value in body.items() if value is not None}, query
+        return body, query
 
     def _language(self, utterance: Utterance) -> str | None:
         """Return the language's code; multilingual_v2 hears the language from the text alone."""

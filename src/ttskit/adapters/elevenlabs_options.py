@@ -107,22 +107,14 @@ class Knobs(BaseModel):
         default=None, description="Deprecated by ElevenLabs. Higher: sooner there, worse."
     )
 
-    def given(self) -> dict[str, object]:
-        """Return what was set, as JSON."""
-        return self.model_dump(mode="json", include=set(Knobs.model_fields), exclude_none=True)
-
-    def over(self, others: Knobs) -> Knobs:
-        """Return these settings, and the others' where these are not set."""
-        return Knobs.model_validate(others.given() | self.given())
-
     def voice_settings(self) -> dict[str, object]:
         """Return what was set of the voice, as JSON."""
         return self.model_dump(include=_VOICE_SETTINGS, exclude_none=True)
 
     def members(self) -> dict[str, object]:
         """Return what else of the body was set, as JSON."""
-        others = _VOICE_SETTINGS | _IN_QUERY
-        return {name: value for name, value in self.given().items() if name not in others}
+        others = set(Knobs.model_fields) - _VOICE_SETTINGS - _IN_QUERY
+        return self.model_dump(mode="json", include=others, exclude_none=True)
 
 
 class ElevenLabsOptions(CloudOptions, Knobs):

@@ -159,16 +159,14 @@ class GeminiAdapter(CloudAdapter[GeminiOptions]):
         return reply.events()
 
     def _body(self, utterance: Utterance, model: str) -> dict[str, object]:
-        options = self.options
-        own = self._own(GeminiCallOptions, utterance)
+        options = self._settings(utterance)
         voice = self._known(utterance.voice or options.voice)
-        part = _part(utterance.text, own.instructions or options.instructions, model)
+        part = _part(utterance.text, options.instructions, model)
         speech = given(voiceConfig=voice, languageCode=utterance.language or options.language)
-        temperature = options.temperature if own.temperature is None else own.temperature
         return {
             "contents": [{"role": "user", "parts": [part]}],
             "generationConfig": given(
-                responseModalities=["AUDIO"], speechConfig=speech, temperature=temperature
+                responseModalities=["AUDIO"], speechConfig=speech, temperature=options.temperature
             ),
         }
 

@@ -24,10 +24,10 @@ from ttskit.adapters.base import (
     Runs,
     Utterance,
 )
-from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions
+from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, revealed
 from ttskit.adapters.google_marks import Span, marked, timed
 from ttskit.adapters.models import cost
-from ttskit.adapters.options import CallOptions
+from ttskit.adapters.options import CallOptions, given
 from ttskit.adapters.replies import Base64, Camel, Once, pieces
 from ttskit.adapters.rpc_errors import rpc_refusals
 from ttskit.errors import (
@@ -251,13 +251,13 @@ class GoogleAdapter(CloudAdapter[GoogleOptions]):
     @override
     def headers(self) -> Mapping[str, str]:
         options = self.options
-        given = {
-            "x-goog-api-key": options.api_key and options.api_key.get_secret_value(),
-            "Authorization": options.access_token
-            and f"Bearer {options.access_token.get_secret_value()}",
-            "x-goog-user-project": options.quota_project,
-        }
-        return {name: value for name, value in given.items() if value}
+        return given(
+            {
+                "x-goog-api-key": revealed(options.api_key),
+                "Authorization": revealed(options.access_token, "Bearer {}"),
+                "x-goog-user-project": options.quota_project,
+            }
+        )
 
     @override
     async def voices(self) -> list[Voice]:
@@ -328,45 +328,40 @@ class GoogleAdapter(CloudAdapter[GoogleOptions]):
         if voice and voice in options.custom_voices:
             return member | {"customVoice": {"model": options.custom_voices[voice]}}
         gender = options.gender if voice is None else None
-        named = {"name": voice, "modelName": model, "ssmlGender": gender and gender.upper()}
-        return member | {name: value for name, value in named.items() if value}
+        return member | given(name=voice, modelName=model, ssmlGender=gender and gender.upper())
 
     def _input(
         self, utterance: Utterance, voice: str | None, model: str | None
     ) -> tuple[dict[str, object], list[Span]]:
         """Return what to speak, and the words that are marked in it."""
-        own = self._own(GoogleCallOptions, utterance)
-        kind = "ssml" if utterance.is_ssml else "markup" if own.markup else "text"
-        given: dict[str, object] = {kind: utterance.text}
-        spans: list[Span] = []
-        is_timed = utterance.timestamps is not Timestamps.NONE and not own.markup
+        markup = self._own(GoogleCallOptions, utterance).markup
+        kind = "ssml" if utterance.is_ssml else "markup" if markup else "text"
+        said, spans = {kind: utterance.text}, []
+        is_timed = utterance.timestamps is not Timestamps.NONE and not markup
         if is_timed and model is None and _family(voice) in _MARKING:
-            document, spans = marked(utterance.text, is_ssml=utterance.is_ssml)
+            document, found = marked(utterance.text, is_ssml=utterance.is_ssml)
             if len(document.encode()) <= MAX_BYTES:
-                given = {"ssml": document}
-            else:
-                spans = []
-        pronunciations = own.pronunciations or self.options.pronunciations
-        given |= {"prompt": own.prompt or self.options.prompt}
-        if pronunciations:
-            given["customPronunciations"] = {
-                "pronunciations": [one.member() for one in pronunciations]
-            }
-        return {name: value for name, value in given.items() if value is not None}, spans
+                said, spans = {"ssml": document}, found
+        options = self._settings(utterance)
+        pronunciations = [one.member() for one in options.pronunciations]
+        own = given(
+            prompt=options.prompt or None,
+            customPronunciations={"pronunciations": pronunciations} if pronunciations else None,
+        )
+        return {**said, **own}, spans
 
     def _body(
         self, utterance: Utterance, voice: dict[str, object], text: dict[str, object]
     ) -> dict[str, object]:
-        options = self.options
-        own = self._own(GoogleCallOptions, utterance)
-        audio = {
-            "audioEncoding": _ENCODINGS[options.format],
-            "sampleRateHertz": self._rate,
-            "speakingRate": None if utterance.speed == 1 else utterance.speed,
-            "pitch": utterance.pitch or None,
-            "volumeGainDb": utterance.volume or None,
-            "effectsProfileId": list(own.effects_profile or options.effects_profile) or None,
-        }
+        options = self._settings(utterance)
+        audio = given(
+            audioEncoding=_ENCODINGS[options.format],
+            sampleRateHertz=self._rate,
+            speakingRate=None if utterance.speed == 1 else utterance.speed,
+            pitch=utterance.pitch or None,
+            volumeGainDb=utterance.volume or None,
+            effectsProfileId=options.effects_profile or None,
+        )
         blocked = [
             {
                 "category": f"HARM_CATEGORY_{harm.upper()}",
@@ -374,13 +369,14 @@ class GoogleAdapter(CloudAdapter[GoogleOptions]):
             }
             for harm, threshold in options.safety.items()
         ]
-        advanced = {
-            "lowLatencyJourneySynthesis": options.low_latency_journey,
-            "enableTextnorm": options.normalise_text,
-            "safetySettings": {"settings": blocked} if blocked else None,
-        }
-        body: dict[str, object] = {"input": text, "voice": voice, "audioConfig": _set(audio)}
-        return body | ({"advancedVoiceOptions": _set(advanced)} if _set(advanced) else {})
+        advanced = given(
+            lowLatencyJourneySynthesis=options.low_latency_journey,
+            enableTextnorm=options.normalise_text,
+            safetySettings={"settings": blocked} if blocked else None,
+        )
+        return given(
+            input=text, voice=voice, audioConfig=audio, advancedVoiceOptions=advanced or None
+        )
 
     def _listed(self, one: _Voice) -> Voice:
         return Voice(
@@ -397,10 +393,6 @@ class GoogleAdapter(CloudAdapter[GoogleOptions]):
             yield Voice(name, self.provider, name, cloned=True)
         for name in self.options.custom_voices:
             yield Voice(name, self.provider, name)
-
-
-def _set(members: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in members.items() if value is not None}
 
 
 def _language(voice: str | None) -> str | None:

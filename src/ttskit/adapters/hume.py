@@ -245,26 +245,26 @@ class HumeAdapter(CloudAdapter[HumeOptions]):
         await self._page("HUME_AI", 0, 1)
 
     def _body(self, utterance: Utterance, model: str, *, is_timed: bool) -> dict[str, object]:
-        options = self.options
-        own = self._own(HumeCallOptions, utterance)
+        options = self._settings(utterance)
+        earlier = self._own(HumeCallOptions, utterance).generation_id
         voice = _named(utterance.voice or options.voice)
         said = given(
             text=utterance.text,
             voice=voice,
-            description=own.description or options.description,
+            description=options.description,
             speed=None if utterance.speed == 1 else utterance.speed,
-            trailing_silence=_either(own.trailing_silence, options.trailing_silence),
+            trailing_silence=options.trailing_silence,
         )
         splits = options.split_utterances
         return given(
             utterances=[said],
-            context=_context(own.generation_id, utterance.previous_text, voice),
+            context=_context(earlier, utterance.previous_text, voice),
             format={"type": options.format},
             version=model,
             include_timestamp_types=["word"] if is_timed else None,
             split_utterances=False if is_timed and splits is None else splits,
             strip_headers=True,
-            temperature=_either(own.temperature, options.temperature),
+            temperature=options.temperature,
             instant_mode=options.instant_mode,
         )
 
@@ -312,7 +312,3 @@ def _context(
     if previous_text:
         return {"utterances": [{"text": previous_text, "voice": voice}]}
     return None
-
-
-def _either(own: float | None, configured: float | None) -> float | None:
-    return configured if own is None else own

@@ -234,10 +234,8 @@ class LMNTAdapter(CloudAdapter[LMNTOptions]):
         return self.options.sample_rate or 24_000
 
     def _body(self, utterance: Utterance) -> dict[str, object]:
-        options = self.options
-        own = self._own(LMNTCallOptions, utterance)
+        options = self._settings(utterance)
         language = utterance.language or options.language
-        keeps = options.debug if own.debug is None else own.debug
         return given(
             text=utterance.text,
             voice=utterance.voice or options.voice,
@@ -245,9 +243,9 @@ class LMNTAdapter(CloudAdapter[LMNTOptions]):
             format=_ASKED.get(options.format, options.format),
             language=language and language.partition("-")[0].lower(),
             sample_rate=options.sample_rate,
-            temperature=options.temperature if own.temperature is None else own.temperature,
-            top_p=own.top_p or options.top_p,
-            debug=True if keeps else None,
+            temperature=options.temperature,
+            top_p=options.top_p,
+            debug=options.debug or None,
         )
 
     def _voice(self, one: _Voice) -> Voice:

@@ -22,10 +22,10 @@ from ttskit.adapters.base import (
     Runs,
     Utterance,
 )
-from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, sniffed
+from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, revealed, sniffed
 from ttskit.adapters.models import cost
 from ttskit.adapters.openai_servers import MAX_CHARACTERS, PRESETS, Format, languages
-from ttskit.adapters.options import CallOptions
+from ttskit.adapters.options import CallOptions, given
 from ttskit.adapters.refusals import Refusals
 from ttskit.errors import (
     AuthenticationError,
@@ -181,12 +181,13 @@ class OpenAIAdapter(CloudAdapter[OpenAIOptions]):
     @override
     def headers(self) -> Mapping[str, str]:
         options = self.options
-        given = {
-            "Authorization": options.api_key and f"Bearer {options.api_key.get_secret_value()}",
-            "OpenAI-Organization": options.organization,
-            "OpenAI-Project": options.project,
-        }
-        return {name: value for name, value in given.items() if value}
+        return given(
+            {
+                "Authorization": revealed(options.api_key, "Bearer {}"),
+                "OpenAI-Organization": options.organization or None,
+                "OpenAI-Project": options.project or None,
+            }
+        )
 
     @override
     async def voices(self) -> list[Voice]:
@@ -230,19 +231,16 @@ class OpenAIAdapter(CloudAdapter[OpenAIOptions]):
 
     def _body(self, utterance: Utterance) -> dict[str, object]:
         """Return what was set and nothing else: OpenAI refuses members it does not know."""
-        options, preset = self.options, self._preset
-        own = self._own(OpenAICallOptions, utterance)
-        body = {
-            "model": self._model(utterance),
-            "input": utterance.text,
-            "voice": utterance.voice or options.voice or preset.voice,
-            "response_format": self._format,
-            "speed": None if utterance.speed == 1 else utterance.speed,
-            "instructions": own.instructions or options.instructions,
-        }
-        return {name: value for name, value in body.items() if value is not None} | dict(
-            own.extra or {}
-        )
+        options, preset = self._settings(utterance), self._preset
+        extra = self._own(OpenAICallOptions, utterance).extra
+        return given(
+            model=self._model(utterance),
+            input=utterance.text,
+            voice=utterance.voice or options.voice or preset.voice,
+            response_format=self._format,
+            speed=None if utterance.speed == 1 else utterance.speed,
+            instructions=options.instructions or None,
+        ) | dict(extra or {})
 
     async def _listed(self, path: str) -> list[str]:
         """Return the ids in a list of voices: of names, or of objects."""

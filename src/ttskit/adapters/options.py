@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import TypeVar
 
 import pydantic
@@ -19,6 +20,7 @@ class CallOptions(BaseModel):
 
 
 CallOptionsT = TypeVar("CallOptionsT", bound=CallOptions)
+ValueT = TypeVar("ValueT")
 
 
 def checked_options(
@@ -43,9 +45,17 @@ def checked_options(
         ) from None
 
 
-def given(**members: object) -> dict[str, object]:
-    """Return what was set, for the body of a request: None means that the provider decides."""
-    return {name: value for name, value in members.items() if value is not None}
+def given(
+    members: Mapping[str, ValueT | None] = MappingProxyType({}), /, **more: ValueT | None
+) -> dict[str, ValueT]:
+    """Return what was set, for the body of a request: None means that the provider decides.
+
+    Args:
+        members: By names that Python cannot have.
+        more: By other names.
+    """
+    both = {**members, **more}
+    return {name: value for name, value in both.items() if value is not None}
 
 
 def voice_not_found(voice: str, known: list[str], *, why: str = "") -> VoiceNotFoundError:

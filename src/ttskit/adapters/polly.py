@@ -32,7 +32,7 @@ from ttskit.adapters.base import (
 )
 from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions
 from ttskit.adapters.models import cost
-from ttskit.adapters.options import CallOptions
+from ttskit.adapters.options import CallOptions, given
 from ttskit.adapters.polly_signer import REGION, Account, account
 from ttskit.adapters.polly_voices import Engine, engine_of, language_code, listed_voice
 from ttskit.adapters.polly_words import Prepared, prepared
@@ -210,6 +210,7 @@ class PollyAdapter(CloudAdapter[PollyOptions]):
     """Raw audio as it is made; word times by a second request, which costs as much again."""
 
     name = "polly"
+    call_model = PollyCallOptions
     secrets = MappingProxyType(
         {"access_key_id": "AWS_ACCESS_KEY_ID", "secret_access_key": "AWS_SECRET_ACCESS_KEY"}
     )
@@ -297,7 +298,7 @@ class PollyAdapter(CloudAdapter[PollyOptions]):
 
     async def _body(self, utterance: Utterance, said: Prepared) -> dict[str, object]:
         """Return what was set and nothing else."""
-        options, own = self.options, self._own(PollyCallOptions, utterance)
+        options = self._settings(utterance)
         voice = utterance.voice or options.voice or DEFAULT_VOICE
         engine: str | None = utterance.model or options.model
         language = None
@@ -305,17 +306,16 @@ class PollyAdapter(CloudAdapter[PollyOptions]):
             entry = (self._entries or await self._list()).get(voice, {})
             engine = engine or engine_of(entry)
             language = language_code(entry, utterance.language)
-        body = {
-            "Text": said.text,
-            "TextType": "ssml" if said.is_ssml else None,
-            "VoiceId": voice,
-            "OutputFormat": _FORMATS[options.format],
-            "SampleRate": options.sample_rate and str(options.sample_rate),
-            "Engine": engine,
-            "LanguageCode": language,
-            "LexiconNames": (options.lexicons if own.lexicons is None else own.lexicons) or None,
-        }
-        return {name: value for name, value in body.items() if value is not None}
+        return given(
+            Text=said.text,
+            TextType="ssml" if said.is_ssml else None,
+            VoiceId=voice,
+            OutputFormat=_FORMATS[options.format],
+            SampleRate=options.sample_rate and str(options.sample_rate),
+            Engine=engine,
+            LanguageCode=language,
+            LexiconNames=options.lexicons or None,
+        )
 
     async def _marks(
         self, said: Prepared, request: Mapping[str, object]
@@ -351,10 +351,9 @@ class PollyAdapter(CloudAdapter[PollyOptions]):
         return entries
 
     async def _page(self, token: str | None) -> Json:
-        asked = {"Engine": self.options.model, "NextToken": token}
-        given = {name: value for name, value in asked.items() if value is not None}
+        query = given(Engine=self.options.model, NextToken=token)
         # Signed as it stands, and AWS has spaces as %20.
-        path = f"{_VOICES}?{urlencode(given, quote_via=quote, safe='')}" if given else _VOICES
+        path = f"{_VOICES}?{urlencode(query, quote_via=quote, safe='')}" if query else _VOICES
         http = await self._client()
         signed = await self._signed("GET", path)
         return json_object(await http.fetch("GET", path, headers=signed))
