@@ -195,7 +195,7 @@ def _format_row(info: FormatInfo) -> tuple[str, ...]:
 
 def _capability(adapter: AdapterClass, name: str) -> str:
     able = asdict(adapter.capabilities)
-    unused_range = name.endswith("_range") and able[name.removesuffix("_range")] == "unsupported"
+    unused_range = name.endswith("_range") and able[name.removesuffix("_range")] != "native"
     if name == "languages" and not able[name]:
         return "its voices'"
     return "" if unused_range else _shown(able[name])

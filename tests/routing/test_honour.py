@@ -54,6 +54,19 @@ def test_a_pitch_beyond_the_engines_range_is_limited_and_told() -> None:
     assert prosody(able, speed=1, pitch=12, volume=0).pitch == 9.0
 
 
+def test_a_volume_beyond_the_engines_range_is_limited_and_told() -> None:
+    able = Capabilities(volume=NATIVE, volume_range=(-96.0, 16.0))
+    (notice,) = unmet("p", able, SpeechOptions(volume=20))
+    assert (notice.code, notice.feature) == ("limited", "volume")
+    assert prosody(able, speed=1, pitch=0, volume=20).volume == 16.0
+
+
+def test_an_emulated_volume_is_not_limited() -> None:
+    able = Capabilities(volume_range=(-6.0, 6.0))
+    assert unmet("p", able, SpeechOptions(volume=20)) == []
+    assert prosody(able, speed=1, pitch=0, volume=20).gain == 20
+
+
 def test_another_persons_voice_never_stands_in_for_a_clone() -> None:
     with pytest.raises(UnsupportedFeatureError):
         unmet("p", PLAIN, SpeechOptions(reference=b"RIFF"))

@@ -74,6 +74,8 @@ class Capabilities:
     """Semitones."""
     volume: Support = EMULATED
     """The engine speaks louder and softer; emulated: a gain on its audio, kept from clipping."""
+    volume_range: tuple[float, float] = (-40.0, 20.0)
+    """dB; beyond them the volume is limited, with a warning."""
     seed: Support = UNSUPPORTED
     """The same seed gives the same audio."""
     models: Support = UNSUPPORTED

@@ -215,6 +215,7 @@ class GoogleAdapter(CloudAdapter[GoogleOptions]):
         pitch=NATIVE,
         pitch_range=(-20.0, 20.0),
         volume=NATIVE,
+        volume_range=(-96.0, 16.0),
         models=NATIVE,
         styles=NATIVE,
         max_bytes=MAX_BYTES,

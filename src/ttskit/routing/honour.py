@@ -29,12 +29,12 @@ def prosody(capabilities: Capabilities, *, speed: float, pitch: float, volume: f
     """Share the settings out between the engine and ttskit; what neither can do falls away."""
     if speed == 1.0 and pitch == volume == 0.0:
         return _AS_IS
-    native_volume = capabilities.volume is Support.NATIVE
+    is_native = capabilities.volume is Support.NATIVE
     return Prosody(
         speed=1.0 if _lacks(capabilities.speed) else _within(speed, capabilities.speed_range),
         pitch=0.0 if _lacks(capabilities.pitch) else _within(pitch, capabilities.pitch_range),
-        volume=volume if native_volume else 0.0,
-        gain=0.0 if native_volume else volume,
+        volume=_within(volume, capabilities.volume_range) if is_native else 0.0,
+        gain=0.0 if is_native else volume,
     )
 
 
@@ -62,7 +62,7 @@ def _asks_nothing(options: SpeechOptions) -> bool:
     """Whether every setting is what any provider does by itself."""
     return (
         options.speed == 1.0
-        and options.pitch == 0.0
+        and options.pitch == options.volume == 0.0
         and options.model is None
         and options.seed is None
         and options.reference is None
@@ -74,9 +74,12 @@ def _asks_nothing(options: SpeechOptions) -> bool:
 def _unmet_prosody(
     capabilities: Capabilities, options: SpeechOptions
 ) -> Iterator[tuple[str, str, str]]:
+    # What has no volume of its own is given any by a gain.
+    volume = options.volume if capabilities.volume is Support.NATIVE else 0.0
     for feature, value, neutral, support, bounds in (
         ("speed", options.speed, 1.0, capabilities.speed, capabilities.speed_range),
         ("pitch", options.pitch, 0.0, capabilities.pitch, capabilities.pitch_range),
+        ("volume", volume, 0.0, capabilities.volume, capabilities.volume_range),
     ):
         if value != neutral and _lacks(support):
             yield "ignored", feature, f"has no control of {feature}"
