@@ -26,7 +26,15 @@ from ttskit.adapters.base import (
     Runs,
     Utterance,
 )
-from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, revealed
+from ttskit.adapters.cloud import (
+    ApiKey,
+    BaseURL,
+    CloudAdapter,
+    CloudOptions,
+    default_first,
+    first_of_all,
+    revealed,
+)
 from ttskit.adapters.models import cost
 from ttskit.adapters.options import CallOptions, given, voice_not_found
 from ttskit.adapters.refusals import Refusals
@@ -156,8 +164,8 @@ class AzureAdapter(CloudAdapter[AzureOptions]):
 
     def __init__(self, options: AzureOptions, *, provider: str | None = None) -> None:
         super().__init__(options, provider=provider)
-        able, sent = type(self).capabilities, ours(options.format)
-        able = replace(able, formats=(sent, *(one for one in able.formats if one != sent)))
+        able = type(self).capabilities
+        able = replace(able, formats=first_of_all(ours(options.format), able.formats))
         if _HD in options.voice:
             read = able.ssml - {"prosody", "phoneme"}
             able = replace(able, ssml=read, speed=UNSUPPORTED, pitch=UNSUPPORTED)
@@ -194,8 +202,8 @@ class AzureAdapter(CloudAdapter[AzureOptions]):
         first = self.options.voice
         if self.options.deployment_id is not None:
             return [Voice(first, self.provider, first)]
-        listed = {voice.id: voice for voice in map(self._voice, await self._listing())}
-        return list({first: Voice(first, self.provider, first), **listed}.values())
+        listed = map(self._voice, await self._listing())
+        return default_first(Voice(first, self.provider, first), listed)
 
     @override
     @asynccontextmanager

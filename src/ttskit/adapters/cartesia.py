@@ -22,17 +22,23 @@ from ttskit.adapters.base import (
     TimedText,
     Utterance,
 )
-from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions
+from ttskit.adapters.cartesia_replies import ListedVoice, SpokenEvents, VoicePage
+from ttskit.adapters.cloud import (
+    ApiKey,
+    BaseURL,
+    CloudAdapter,
+    CloudOptions,
+    default_first,
+    first_of_all,
+)
 from ttskit.adapters.floats import Floats
 from ttskit.adapters.models import cost
 from ttskit.adapters.options import CallOptions, given
 from ttskit.adapters.refusals import Refusals
-from ttskit.adapters.replies import EVENTS, Base64, InlineAudio, Shape
+from ttskit.adapters.replies import EVENTS
 from ttskit.adapters.timing import WordFinder
-from ttskit.errors import InvalidResponseError, RateLimitedError, VoiceNotFoundError
+from ttskit.errors import RateLimitedError, VoiceNotFoundError
 from ttskit.request import Timestamps
-from ttskit.resources.http.client import Reply
-from ttskit.resources.http.framing import ServerEvent, json_object
 from ttskit.voices import Gender, Voice
 
 VERSION = "2026-08-14"
@@ -117,77 +123,6 @@ def _codes(document: Mapping[str, object]) -> Iterable[object]:
     yield document.get("error_code")
 
 
-class _Locale(Shape):
-    locale: str
-
-
-class _Voice(Shape):
-    id: str
-    name: str
-    tagline: str | None = None
-    description: str | None = None
-    language: str | None = None
-    locales: tuple[_Locale, ...] = ()
-    gender: str | None = None
-    is_owner: bool = False
-
-    @property
-    def languages(self) -> tuple[str, ...]:
-        """The native one first."""
-        tags = [one.locale for one in self.locales] or [self.language or ""]
-        return tuple(dict.fromkeys(tag for tag in tags if tag))
-
-
-class _Listing(Shape):
-    data: tuple[_Voice, ...]
-    has_more: bool = False
-
-
-class _Words(Shape):
-    words: tuple[str, ...] = ()
-    start: tuple[float, ...] = ()
-    end: tuple[float, ...] = ()
-    """Both in seconds."""
-
-
-class _Event(Shape):
-    type: str
-    data: Base64 = b""
-    word_timestamps: _Words = _Words()
-    status_code: int = 500
-
-
-class _Events(InlineAudio[ServerEvent]):
-    """The audio of a stream of events; words are added to ``words`` as they are told."""
-
-    def __init__(
-        self, reply: Reply, refusals: Refusals, finder: WordFinder, words: list[TimedText]
-    ) -> None:
-        super().__init__(reply.events())
-        self._refusals = refusals
-        self._finder = finder
-        self._words = words
-        self._is_over = False
-
-    @override
-    async def audio(self, item: ServerEvent) -> bytes:
-        event = _Event.read(item.data)
-        if event.type == "error":
-            raise self._refusals.of(json_object(item.data), status=event.status_code)
-        timed = event.word_timestamps
-        for word, start, end in zip(timed.words, timed.start, timed.end, strict=False):
-            self._words.extend(self._finder.timed(word, start, end))
-        if event.type == "done":
-            self._words.extend(self._finder.finish())
-            self._is_over = True
-        return event.data
-
-    @override
-    def finish(self) -> None:
-        if not self._is_over:
-            raise InvalidResponseError("the stream ended before the speech did")
-
-
 class CartesiaAdapter(CloudAdapter[CartesiaOptions]):
     """Raw audio as it is made; events with words and audio where times are wanted."""
 
@@ -214,9 +149,7 @@ class CartesiaAdapter(CloudAdapter[CartesiaOptions]):
     def __init__(self, options: CartesiaOptions, *, provider: str | None = None) -> None:
         super().__init__(options, provider=provider)
         able = type(self).capabilities
-        self.capabilities = replace(
-            able, formats=tuple(dict.fromkeys((options.format, *able.formats)))
-        )
+        self.capabilities = replace(able, formats=first_of_all(options.format, able.formats))
 
     @override
     def headers(self) -> Mapping[str, str]:
@@ -226,9 +159,8 @@ class CartesiaAdapter(CloudAdapter[CartesiaOptions]):
     @override
     async def voices(self) -> list[Voice]:
         default = self.options.voice
-        listed = {one.id: self._voice(one) for one in await self._listed()}
-        first = listed.pop(default, Voice(default, self.provider, default))
-        return [first, *listed.values()]
+        listed = map(self._voice, await self._listed())
+        return default_first(Voice(default, self.provider, default), listed)
 
     @override
     @asynccontextmanager
@@ -242,7 +174,7 @@ class CartesiaAdapter(CloudAdapter[CartesiaOptions]):
                 await self._expect_audio(reply)
             words: list[TimedText] = []
             chunks = (
-                _Events(reply, self.refusals, WordFinder(utterance.text), words)
+                SpokenEvents(reply, self.refusals, WordFinder(utterance.text), words)
                 if is_timed
                 else reply
             )
@@ -298,20 +230,20 @@ class CartesiaAdapter(CloudAdapter[CartesiaOptions]):
         encoding = _RAW.get(form, "pcm_s16le")
         return {"container": container, "encoding": encoding, "sample_rate": rate}
 
-    async def _listed(self) -> list[_Voice]:
+    async def _listed(self) -> list[ListedVoice]:
         """Return all voices, page by page; one that leads nowhere new is the last."""
-        voices: dict[str, _Voice] = {}
+        voices: dict[str, ListedVoice] = {}
         after: str | None = None
         while True:
             query = {"limit": PAGE, "starting_after": after}
-            page = _Listing.read(await self._http.fetch("GET", "/voices", query=query))
+            page = VoicePage.read(await self._http.fetch("GET", "/voices", query=query))
             fresh = {one.id: one for one in page.data if one.id not in voices}
             voices |= fresh
             if not page.has_more or not fresh:
                 return list(voices.values())
             after = page.data[-1].id
 
-    def _voice(self, one: _Voice) -> Voice:
+    def _voice(self, one: ListedVoice) -> Voice:
         return Voice(
             one.id,
             self.provider,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self, TypeVar
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
@@ -16,6 +16,7 @@ from ttskit.adapters.refusals import Refusals
 from ttskit.codecs.sniff import HEAD_BYTES, sniff
 from ttskit.errors import InvalidResponseError
 from ttskit.resources.http.address import Address
+from ttskit.voices import Voice
 
 if TYPE_CHECKING:
     from ttskit.resources.host import Resources
@@ -139,6 +140,16 @@ class CloudAdapter(Adapter[CloudOptionsT]):
     def _own(self, model: type[CallOptionsT], utterance: Utterance) -> CallOptionsT:
         """Return the request's own options, checked; all unset where there are none."""
         return checked_options(model, utterance.options, provider=self.provider) or model()
+
+
+def first_of_all(form: str, formats: Iterable[str]) -> tuple[str, ...]:
+    """Return the formats, of which the one that is asked for comes first."""
+    return tuple(dict.fromkeys((form, *formats)))
+
+
+def default_first(default: Voice, listed: Iterable[Voice]) -> list[Voice]:
+    """Return the voices, the default one first: as it is listed, or else as it is given."""
+    return list({default.id: default, **{voice.id: voice for voice in listed}}.values())
 
 
 async def sniffed(body: AsyncIterator[bytes], asked: str) -> tuple[str, AsyncIterator[bytes]]:

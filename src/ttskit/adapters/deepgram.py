@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from ttskit.adapters.base import NATIVE, AudioSource, Capabilities, Runs, Utterance
-from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions
+from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, default_first
 from ttskit.adapters.models import cost
 from ttskit.adapters.options import CallOptions
 from ttskit.adapters.refusals import Refusals
@@ -175,10 +175,8 @@ class DeepgramAdapter(CloudAdapter[DeepgramOptions]):
         listing = json_object(await self._http.fetch("GET", "/v1/models")).get("tts")
         entries = listing if isinstance(listing, list) else []
         listed = [_voice(one, self.provider) for one in entries if isinstance(one, dict)]
-        found = {voice.id: voice for voice in listed if voice.id}
-        default = self._default
-        first = found.pop(default, None) or _voice({"canonical_name": default}, self.provider)
-        return [first, *found.values()]
+        default = _voice({"canonical_name": self._default}, self.provider)
+        return default_first(default, (voice for voice in listed if voice.id))
 
     @override
     @asynccontextmanager

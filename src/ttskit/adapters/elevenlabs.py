@@ -23,7 +23,7 @@ from ttskit.adapters.base import (
     TimedText,
     Utterance,
 )
-from ttskit.adapters.cloud import CloudAdapter
+from ttskit.adapters.cloud import CloudAdapter, default_first
 from ttskit.adapters.elevenlabs_options import RAW, ElevenLabsCallOptions, ElevenLabsOptions
 from ttskit.adapters.elevenlabs_voices import (
     ListedModel,
@@ -139,14 +139,11 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
     @override
     async def voices(self) -> list[Voice]:
         spoken = await self._spoken()
-        found: dict[str, Voice] = {}
+        listed = [voice(one, self.provider, spoken) for one in await self._listed()]
         default = self.options.voice
-        for listed in await self._listed():
-            found.setdefault(listed.voice_id, voice(listed, self.provider, spoken))
-        first = found.pop(default, None) or Voice(
-            default, self.provider, default, languages=tuple(spoken)
+        return default_first(
+            Voice(default, self.provider, default, languages=tuple(spoken)), listed
         )
-        return [first, *found.values()]
 
     @override
     @asynccontextmanager

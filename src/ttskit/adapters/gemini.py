@@ -23,7 +23,7 @@ from ttskit.adapters.base import (
     Runs,
     Utterance,
 )
-from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions
+from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, default_first
 from ttskit.adapters.gemini_replies import REFUSALS, SAMPLE_RATE, Answers
 from ttskit.adapters.gemini_voices import PREBUILT
 from ttskit.adapters.models import cost
@@ -118,14 +118,12 @@ class GeminiAdapter(CloudAdapter[GeminiOptions]):
 
     @override
     async def voices(self) -> list[Voice]:
-        prebuilt = {
-            one.name: Voice(
-                one.name, self.provider, one.name, gender=one.gender, description=one.manner
-            )
+        prebuilt = [
+            Voice(one.name, self.provider, one.name, gender=one.gender, description=one.manner)
             for one in PREBUILT
-        }
+        ]
         default = self.options.voice
-        return [prebuilt.pop(default, Voice(default, self.provider, default)), *prebuilt.values()]
+        return default_first(Voice(default, self.provider, default), prebuilt)
 
     @override
     @asynccontextmanager

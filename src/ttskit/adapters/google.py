@@ -24,7 +24,15 @@ from ttskit.adapters.base import (
     Runs,
     Utterance,
 )
-from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, revealed
+from ttskit.adapters.cloud import (
+    ApiKey,
+    BaseURL,
+    CloudAdapter,
+    CloudOptions,
+    default_first,
+    first_of_all,
+    revealed,
+)
 from ttskit.adapters.google_marks import Span, marked, timed
 from ttskit.adapters.models import cost
 from ttskit.adapters.options import CallOptions, given
@@ -238,7 +246,7 @@ class GoogleAdapter(CloudAdapter[GoogleOptions]):
         sent = _SENT_AS.get(options.format, options.format)
         self.capabilities = replace(
             able,
-            formats=(sent, *(one for one in able.formats if one != sent)),
+            formats=first_of_all(sent, able.formats),
             word_timestamps=NATIVE if family in _MARKING else EMULATED,
             ssml=frozenset() if is_plain else able.ssml,
             pitch=UNSUPPORTED if is_plain else NATIVE,
@@ -264,11 +272,9 @@ class GoogleAdapter(CloudAdapter[GoogleOptions]):
     async def voices(self) -> list[Voice]:
         listing = _Listing.read(await self._http.fetch("GET", "/v1/voices"))
         listed = map(self._listed, listing.voices)
-        known = {voice.id: voice for voice in (*self._own_voices(), *listed) if voice.id}
+        known = [voice for voice in (*self._own_voices(), *listed) if voice.id]
         first = self.options.voice
-        if first is None:
-            return list(known.values())
-        return list({first: Voice(first, self.provider, first), **known}.values())
+        return known if first is None else default_first(Voice(first, self.provider, first), known)
 
     @override
     @asynccontextmanager

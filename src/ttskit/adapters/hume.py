@@ -23,17 +23,22 @@ from ttskit.adapters.base import (
     Runs,
     Utterance,
 )
-from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions
+from ttskit.adapters.cloud import (
+    ApiKey,
+    BaseURL,
+    CloudAdapter,
+    CloudOptions,
+    default_first,
+    first_of_all,
+)
+from ttskit.adapters.hume_replies import ListedVoice, SpokenLines, VoicePage
 from ttskit.adapters.models import cost
 from ttskit.adapters.options import CallOptions, given
 from ttskit.adapters.refusals import Refusals
-from ttskit.adapters.replies import Base64, InlineAudio, Shape
 from ttskit.adapters.timing import WordFinder
 from ttskit.errors import VoiceNotFoundError
 from ttskit.request import Timestamps
 from ttskit.resources.http.address import Query
-from ttskit.resources.http.client import Reply
-from ttskit.resources.http.framing import Json
 from ttskit.voices import Voice
 
 SAMPLE_RATE = 48_000
@@ -114,63 +119,6 @@ def _codes(document: Mapping[str, object]) -> Iterable[object]:
     yield detail.get("errorcode") if isinstance(detail, dict) else None
 
 
-class _Voice(Shape):
-    id: str
-    name: str
-    compatible_octave_models: tuple[str, ...] | None = None
-
-
-class _Page(Shape):
-    total_pages: int
-    voices_page: tuple[_Voice, ...]
-
-
-class _Interval(Shape):
-    begin: float
-    end: float
-    """Both in milliseconds."""
-
-
-class _Timestamp(Shape):
-    text: str
-    type: str
-    time: _Interval
-
-
-class _Line(Shape):
-    audio: Base64 = b""
-    timestamp: _Timestamp | None = None
-    request_id: str | None = None
-
-
-class _Lines(InlineAudio[Json]):
-    """The audio of a stream of lines; what they tell beside it is added to ``source``."""
-
-    def __init__(
-        self, reply: Reply, refusals: Refusals, finder: WordFinder, source: AudioSource
-    ) -> None:
-        super().__init__(reply.json_lines())
-        self._refusals = refusals
-        self._finder = finder
-        self._source = source
-
-    @override
-    async def audio(self, item: Json) -> bytes:
-        if "type" not in item:
-            raise self._refusals.of(item)
-        line = _Line.take(item)
-        self._source.request_id = line.request_id or self._source.request_id
-        timed = line.timestamp
-        if timed is not None and timed.type == "word":
-            begin, end = timed.time.begin / 1_000, timed.time.end / 1_000
-            self._source.words.extend(self._finder.timed(timed.text, begin, end))
-        return line.audio
-
-    @override
-    def finish(self) -> None:
-        self._source.words.extend(self._finder.finish())
-
-
 class HumeAdapter(CloudAdapter[HumeOptions]):
     """Audio as it is made; lines with words and audio where times are wanted."""
 
@@ -200,7 +148,7 @@ class HumeAdapter(CloudAdapter[HumeOptions]):
         able = type(self).capabilities
         self.capabilities = replace(
             able,
-            formats=tuple(dict.fromkeys((options.format, *able.formats))),
+            formats=first_of_all(options.format, able.formats),
             word_timestamps=NATIVE if options.model == TIMED_MODEL else EMULATED,
         )
 
@@ -216,7 +164,7 @@ class HumeAdapter(CloudAdapter[HumeOptions]):
             (one for one in listed if default in (one.id, _prefix(one.id) + one.name)),
             Voice(default, self.provider, default.removeprefix(CUSTOM)),
         )
-        return [first, *(one for one in listed if one.id != first.id)]
+        return default_first(first, listed)
 
     @override
     @asynccontextmanager
@@ -235,7 +183,7 @@ class HumeAdapter(CloudAdapter[HumeOptions]):
             )
             if is_timed:
                 finder = WordFinder(utterance.text)
-                source.chunks = _Lines(reply, self.refusals, finder, source)
+                source.chunks = SpokenLines(reply, self.refusals, finder, source)
             else:
                 await self._expect_audio(reply)
             yield source
@@ -279,15 +227,15 @@ class HumeAdapter(CloudAdapter[HumeOptions]):
             if number >= page.total_pages or not page.voices_page:
                 return voices
 
-    async def _page(self, library: str, number: int, size: int) -> _Page:
+    async def _page(self, library: str, number: int, size: int) -> VoicePage:
         query: Query = {"provider": library, "page_number": number, "page_size": size}
-        return _Page.read(await self._http.fetch("GET", "/v0/tts/voices", query=query))
+        return VoicePage.read(await self._http.fetch("GET", "/v0/tts/voices", query=query))
 
-    def _has(self, one: _Voice) -> bool:
+    def _has(self, one: ListedVoice) -> bool:
         able = one.compatible_octave_models
         return not able or any(self.options.model in model for model in able)
 
-    def _voice(self, library: str, one: _Voice) -> Voice:
+    def _voice(self, library: str, one: ListedVoice) -> Voice:
         voice = LIBRARIES[library] + one.id
         return Voice(voice, self.provider, one.name, cloned=library == "CUSTOM_VOICE")
 

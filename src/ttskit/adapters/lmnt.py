@@ -23,7 +23,14 @@ from ttskit.adapters.base import (
     TimedText,
     Utterance,
 )
-from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions
+from ttskit.adapters.cloud import (
+    ApiKey,
+    BaseURL,
+    CloudAdapter,
+    CloudOptions,
+    default_first,
+    first_of_all,
+)
 from ttskit.adapters.floats import Floats
 from ttskit.adapters.models import cost
 from ttskit.adapters.options import CallOptions, given
@@ -185,7 +192,7 @@ class LMNTAdapter(CloudAdapter[LMNTOptions]):
         self._sent = _SENT.get(options.format, options.format)
         self.capabilities = replace(
             able,
-            formats=tuple(dict.fromkeys((self._sent, *able.formats))),
+            formats=first_of_all(self._sent, able.formats),
             streaming=UNSUPPORTED if options.format in _WHOLE else NATIVE,
         )
 
@@ -197,9 +204,9 @@ class LMNTAdapter(CloudAdapter[LMNTOptions]):
     async def voices(self) -> list[Voice]:
         query = {"owner": "all"}
         listing = _Voice.read_all(await self._http.fetch("GET", "/v1/ai/voice/list", query=query))
-        ready = {one.id: self._voice(one) for one in listing if one.state == "ready"}
+        ready = [self._voice(one) for one in listing if one.state == "ready"]
         default = self.options.voice
-        return [ready.pop(default, Voice(default, self.provider, default)), *ready.values()]
+        return default_first(Voice(default, self.provider, default), ready)
 
     @override
     @asynccontextmanager

@@ -22,7 +22,15 @@ from ttskit.adapters.base import (
     Runs,
     Utterance,
 )
-from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, revealed, sniffed
+from ttskit.adapters.cloud import (
+    ApiKey,
+    BaseURL,
+    CloudAdapter,
+    CloudOptions,
+    first_of_all,
+    revealed,
+    sniffed,
+)
 from ttskit.adapters.models import cost
 from ttskit.adapters.openai_servers import MAX_CHARACTERS, PRESETS, Format, languages
 from ttskit.adapters.options import CallOptions, given
@@ -164,7 +172,7 @@ class OpenAIAdapter(CloudAdapter[OpenAIOptions]):
         self._format: Format = options.format or self._preset.format
         self.capabilities = replace(
             type(self).capabilities,
-            formats=(self._format, *(f for f in type(self).capabilities.formats)),
+            formats=first_of_all(self._format, type(self).capabilities.formats),
             speed_range=self._preset.speed_range,
             styles=NATIVE if self._preset.takes_instructions else UNSUPPORTED,
             max_characters=options.max_characters or self._preset.max_characters,
