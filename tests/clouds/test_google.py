@@ -20,8 +20,9 @@ from typing_extensions import override
 from tests.clouds.contract import KEY, CloudContract, audio, spoken
 from tests.clouds.telephony import mulaw_wav
 from ttskit.adapters.base import EMULATED, NATIVE, UNSUPPORTED, AudioSource, Utterance
-from ttskit.adapters.google import MAX_BYTES, GoogleAdapter, GoogleOptions
+from ttskit.adapters.google import MAX_BYTES, GoogleAdapter
 from ttskit.adapters.google_marks import marked, timed
+from ttskit.adapters.google_options import GoogleOptions
 from ttskit.codecs.decode import decode
 from ttskit.codecs.resample import resample
 from ttskit.config import load_settings

@@ -11,7 +11,8 @@ import pytest
 
 from tests.clouds.contract import KEY
 from ttskit.adapters.base import Utterance
-from ttskit.adapters.google import GoogleAdapter, GoogleOptions
+from ttskit.adapters.google import GoogleAdapter
+from ttskit.adapters.google_options import GoogleOptions
 from ttskit.request import Timestamps
 from ttskit.resources.host import Resources
 from ttskit.testing import FaultyServer, Received
