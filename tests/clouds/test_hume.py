@@ -17,7 +17,8 @@ from typing_extensions import override
 from tests.clouds.contract import KEY, CloudContract, audio, spoken
 from tests.clouds.opening import JSON, as_json, body_of, last_body, opened, taken
 from ttskit.adapters.base import EMULATED, NATIVE, Utterance
-from ttskit.adapters.hume import DEFAULT_VOICE, HumeAdapter, HumeOptions, _named
+from ttskit.adapters.hume import DEFAULT_VOICE, HumeAdapter, HumeOptions
+from ttskit.adapters.hume_voices import named
 from ttskit.errors import (
     AuthenticationError,
     InvalidParameterError,
@@ -468,14 +469,14 @@ NAMES = st.text(min_size=1, max_size=30).filter(lambda name: not name.startswith
 
 @given(name=NAMES)
 def test_a_name_is_told_with_its_library(name: str) -> None:
-    assert _named(name) == {"name": name, "provider": "HUME_AI"}
-    assert _named(f"custom/{name}") == {"name": name, "provider": "CUSTOM_VOICE"}
+    assert named(name) == {"name": name, "provider": "HUME_AI"}
+    assert named(f"custom/{name}") == {"name": name, "provider": "CUSTOM_VOICE"}
 
 
 @given(voice=st.uuids().map(str))
 def test_an_id_is_told_with_its_library(voice: str) -> None:
-    assert _named(voice) == {"id": voice, "provider": "HUME_AI"}
-    assert _named(f"custom/{voice}") == {"id": voice, "provider": "CUSTOM_VOICE"}
+    assert named(voice) == {"id": voice, "provider": "HUME_AI"}
+    assert named(f"custom/{voice}") == {"id": voice, "provider": "CUSTOM_VOICE"}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ Source of all facts: Hume's API reference (``/v0/tts``) and Python SDK 0.14.1.
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -31,7 +30,8 @@ from ttskit.adapters.cloud import (
     default_first,
     first_of_all,
 )
-from ttskit.adapters.hume_replies import ListedVoice, SpokenLines, VoicePage
+from ttskit.adapters.hume_replies import SpokenLines
+from ttskit.adapters.hume_voices import CUSTOM, LIBRARIES, VoicePage, named, prefix
 from ttskit.adapters.models import cost
 from ttskit.adapters.options import CallOptions, given
 from ttskit.adapters.refusals import Refusals
@@ -47,13 +47,8 @@ TIMED_MODEL = "2"
 """The only version that times words."""
 DEFAULT_VOICE = "Male English Actor"
 """The one in the SDK's own examples."""
-CUSTOM = "custom/"
-"""Begins the ids of an account's own voices: the API must be told which library one is in."""
-LIBRARIES: Mapping[str, str] = MappingProxyType({"HUME_AI": "", "CUSTOM_VOICE": CUSTOM})
-"""To what the ids of their voices begin with."""
 PAGE = 100
 """Voices; the most that one page holds."""
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 Format = Literal["pcm", "wav", "mp3"]
 Description = Annotated[str, Field(min_length=1, max_length=100)]
@@ -161,7 +156,7 @@ class HumeAdapter(CloudAdapter[HumeOptions]):
         listed = [one for library in LIBRARIES for one in await self._listed(library)]
         default = self.options.voice
         first = next(
-            (one for one in listed if default in (one.id, _prefix(one.id) + one.name)),
+            (one for one in listed if default in (one.id, prefix(one.id) + one.name)),
             Voice(default, self.provider, default.removeprefix(CUSTOM)),
         )
         return default_first(first, listed)
@@ -195,7 +190,7 @@ class HumeAdapter(CloudAdapter[HumeOptions]):
     def _body(self, utterance: Utterance, model: str, *, is_timed: bool) -> dict[str, object]:
         options = self._settings(utterance)
         earlier = self._own(HumeCallOptions, utterance).generation_id
-        voice = _named(utterance.voice or options.voice)
+        voice = named(utterance.voice or options.voice)
         said = given(
             text=utterance.text,
             voice=voice,
@@ -222,7 +217,7 @@ class HumeAdapter(CloudAdapter[HumeOptions]):
         number = 0
         while True:
             page = await self._page(library, number, PAGE)
-            voices += [self._voice(library, one) for one in page.voices_page if self._has(one)]
+            voices += page.speaking(self.options.model, library, self.provider)
             number += 1
             if number >= page.total_pages or not page.voices_page:
                 return voices
@@ -230,25 +225,6 @@ class HumeAdapter(CloudAdapter[HumeOptions]):
     async def _page(self, library: str, number: int, size: int) -> VoicePage:
         query: Query = {"provider": library, "page_number": number, "page_size": size}
         return VoicePage.read(await self._http.fetch("GET", "/v0/tts/voices", query=query))
-
-    def _has(self, one: ListedVoice) -> bool:
-        able = one.compatible_octave_models
-        return not able or any(self.options.model in model for model in able)
-
-    def _voice(self, library: str, one: ListedVoice) -> Voice:
-        voice = LIBRARIES[library] + one.id
-        return Voice(voice, self.provider, one.name, cloned=library == "CUSTOM_VOICE")
-
-
-def _prefix(voice: str) -> str:
-    return CUSTOM if voice.startswith(CUSTOM) else ""
-
-
-def _named(voice: str) -> dict[str, str]:
-    """Return a voice as the API wants to be told of it: which library has it, by id or name."""
-    name = voice.removeprefix(CUSTOM)
-    library = next(one for one in LIBRARIES if LIBRARIES[one] == _prefix(voice))
-    return {"id" if _ID.fullmatch(name) else "name": name, "provider": library}
 
 
 def _context(

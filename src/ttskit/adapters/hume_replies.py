@@ -1,4 +1,4 @@
-"""What Hume answers: its list of voices, and lines with audio and words.
+"""What Hume answers: lines with audio and words.
 
 Source of all facts: Hume's API reference (``/v0/tts``) and Python SDK 0.14.1.
 """
@@ -13,21 +13,6 @@ from ttskit.adapters.replies import Base64, InlineAudio, Shape
 from ttskit.adapters.timing import WordFinder
 from ttskit.resources.http.client import Reply
 from ttskit.resources.http.framing import Json
-
-
-class ListedVoice(Shape):
-    """A voice as it is listed."""
-
-    id: str
-    name: str
-    compatible_octave_models: tuple[str, ...] | None = None
-
-
-class VoicePage(Shape):
-    """One page of voices."""
-
-    total_pages: int
-    voices_page: tuple[ListedVoice, ...]
 
 
 class _Interval(Shape):
