@@ -22,7 +22,8 @@ from typing_extensions import override
 
 from tests.clouds.contract import KEY, CloudContract, audio, spoken
 from ttskit.adapters.base import EMULATED, NATIVE, AudioSource, Utterance
-from ttskit.adapters.polly import PollyAdapter, PollyOptions
+from ttskit.adapters.polly import PollyAdapter
+from ttskit.adapters.polly_options import PollyOptions
 from ttskit.adapters.polly_words import prepared
 from ttskit.codecs.decode import decode
 from ttskit.errors import (

@@ -10,7 +10,8 @@ import pytest
 from tests.clouds.contract import KEY
 from tests.clouds.test_polly import ACCESS_KEY, REGION, TOKEN, is_signed
 from ttskit.adapters.base import Utterance
-from ttskit.adapters.polly import PollyAdapter, PollyOptions
+from ttskit.adapters.polly import PollyAdapter
+from ttskit.adapters.polly_options import PollyOptions
 from ttskit.request import Timestamps
 from ttskit.resources.host import Resources
 from ttskit.testing import FaultyServer, Received

@@ -7,16 +7,14 @@ Amazon Polly Developer Guide, "Supported SSML tags".
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
-from pydantic import Field, model_validator
 from typing_extensions import override
 
 from ttskit.adapters.base import (
@@ -30,29 +28,15 @@ from ttskit.adapters.base import (
     TimedText,
     Utterance,
 )
-from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions
+from ttskit.adapters.cloud import CloudAdapter
 from ttskit.adapters.models import cost
-from ttskit.adapters.options import CallOptions, given
-from ttskit.adapters.polly_signer import REGION, Account, account
+from ttskit.adapters.options import given
+from ttskit.adapters.polly_errors import REFUSALS
+from ttskit.adapters.polly_options import DEFAULT_VOICE, FORMATS, PollyCallOptions, PollyOptions
+from ttskit.adapters.polly_signer import Account, account
 from ttskit.adapters.polly_voices import Engine, engine_of, language_code, listed_voice
 from ttskit.adapters.polly_words import Prepared, prepared
-from ttskit.adapters.refusals import Refusals
-from ttskit.errors import (
-    AuthenticationError,
-    InvalidParameterError,
-    PermissionDeniedError,
-    ProviderUnavailableError,
-    QuotaExceededError,
-    RateLimitedError,
-    TextTooLongError,
-    TTSError,
-    UnsupportedFeatureError,
-    UnsupportedFormatError,
-    UnsupportedLanguageError,
-    VoiceNotFoundError,
-)
 from ttskit.request import Timestamps
-from ttskit.resources.http.address import Address
 from ttskit.resources.http.framing import Json, json_object
 from ttskit.resources.threads import DaemonThreads, ask
 from ttskit.voices import Voice
@@ -61,16 +45,10 @@ if TYPE_CHECKING:
     from ttskit.resources.host import Resources
     from ttskit.resources.http.client import HTTPClient, Reply, Sent
 
-DEFAULT_VOICE = "Joanna"
 _SPEECH = "/v1/speech"
 _VOICES = "/v1/voices"
 MAX_CHARACTERS = 3_000
 """Billed, of one request; with markup 6 000."""
-
-Format = Literal["pcm", "mp3", "ogg", "opus", "mulaw"]
-Lexicons = Annotated[
-    tuple[Annotated[str, Field(pattern=r"^[0-9A-Za-z]{1,20}$")], ...], Field(max_length=5)
-]
 
 _TIMED = frozenset({"standard", "neural"})
 """Engines that say the same text the same way twice, so that a second request's times fit."""
@@ -85,125 +63,8 @@ _SSML: Mapping[Engine, frozenset[str]] = MappingProxyType(
 )
 """What is whole: a neural voice refuses some of ``say-as``, and all but standard some ``prosody``,
 which takes no semitones anyway. ``lang`` takes Polly's own codes only, not just any BCP 47."""
-_FORMATS: Mapping[Format, str] = MappingProxyType(
-    {"pcm": "pcm", "mp3": "mp3", "ogg": "ogg_vorbis", "opus": "ogg_opus", "mulaw": "mulaw"}
-)
-_WIDE = (8_000, 16_000, 22_050, 24_000, 44_100, 48_000)
-_SAMPLE_RATES: Mapping[Format, tuple[int, ...]] = MappingProxyType(
-    {"pcm": (8_000, 16_000), "mp3": _WIDE, "ogg": _WIDE, "opus": (48_000,), "mulaw": (8_000,)}
-)
 _HEADLESS: Mapping[str, int] = MappingProxyType({"pcm": 16_000, "mulaw": 8_000})
 """Hz where none is asked for; the other formats say it themselves."""
-
-
-class PollyOptions(CloudOptions):
-    """The section of tts.yaml."""
-
-    base_url: BaseURL = Field(default="", description="None: the region's own.")
-    region: Annotated[str, Field(pattern=rf"^{REGION.pattern}$")] | None = Field(
-        default=None, description="Such as `eu-central-1`; None: where botocore finds it."
-    )
-    access_key_id: ApiKey | None = Field(
-        default=None, description="None: credentials are found as every program of AWS does."
-    )
-    secret_access_key: ApiKey | None = Field(default=None, description="It never travels.")
-    session_token: ApiKey | None = Field(default=None, description="Of temporary credentials.")
-    profile: str | None = Field(
-        default=None, min_length=1, description="A profile of AWS's own configuration files."
-    )
-    model: Engine | None = Field(
-        default=None, description="The engine; None: the best each voice has, neural before all."
-    )
-    voice: str | None = Field(
-        default=None, min_length=1, description=f"Such as `Amy`; None: `{DEFAULT_VOICE}`."
-    )
-    format: Format = Field(default="pcm", description="What Polly is asked for.")
-    sample_rate: int | None = Field(
-        default=None, description="Hz; None: 16000 of pcm, 8000 of mulaw, the engine's of others."
-    )
-    lexicons: Lexicons = Field(default=(), description="Names of pronunciation lexicons.")
-
-    @property
-    @override
-    def address(self) -> Address:
-        return self.address_in(self.region or "us-east-1")
-
-    def address_in(self, region: str) -> Address:
-        """Return where requests go from a region."""
-        end = ".cn" if region.startswith("cn-") else ""
-        return Address.of(self.base_url or f"https://polly.{region}.amazonaws.com{end}")
-
-    @model_validator(mode="after")
-    def _keys_are_whole(self) -> Self:
-        if (self.access_key_id is None) != (self.secret_access_key is None):
-            raise ValueError("access_key_id and secret_access_key belong together")
-        if self.access_key_id is None and self.session_token is not None:
-            raise ValueError("session_token needs access_key_id and secret_access_key")
-        if self.access_key_id is not None and self.profile is not None:
-            raise ValueError("give keys or a profile, not both")
-        return self
-
-    @model_validator(mode="after")
-    def _format_has_its_rates(self) -> Self:
-        rates = _SAMPLE_RATES[self.format]
-        if self.sample_rate is not None and self.sample_rate not in rates:
-            raise ValueError(f"sample_rate: {self.format} has {', '.join(map(str, rates))}")
-        return self
-
-
-class PollyCallOptions(CallOptions):
-    """What one request may set, as ``provider_options={"polly": {...}}``."""
-
-    lexicons: Lexicons | None = None
-
-
-_ERROR_TYPE = "x-amzn-errortype"
-"""The header with an error's name."""
-_MEMBER = re.compile(r" at '(\w+)' failed to satisfy")
-"""How a ValidationException names what of the request is wrong."""
-
-
-def _codes(document: Mapping[str, object]) -> Iterable[object]:
-    """Return the names of an error: ``Name:http://...`` in the header, ``ns#Name`` in the body.
-
-    A ValidationException is told apart by its message, as users report it (aws-sdk-js #2845).
-    """
-    message = str(document.get("message", ""))
-    for told in (document.get(_ERROR_TYPE), document.get("__type")):
-        name = str(told or "").partition(":")[0].rpartition("#")[2]
-        member = _MEMBER.search(message)
-        if name == "ValidationException" and member:
-            yield f"{name}.{member[1]}"
-        if name == "ValidationException" and "does not support" in message:
-            yield f"{name}.unsupported"
-        yield name
-
-
-_KINDS: Mapping[str, type[TTSError]] = MappingProxyType(
-    {
-        "TextLengthExceededException": TextTooLongError,
-        "InvalidSsmlException": UnsupportedFeatureError,
-        "InvalidSampleRateException": UnsupportedFormatError,
-        "EngineNotSupportedException": UnsupportedFeatureError,
-        "LanguageNotSupportedException": UnsupportedLanguageError,
-        "MarksNotSupportedForFormatException": UnsupportedFeatureError,
-        "SsmlMarksNotSupportedForTextTypeException": UnsupportedFeatureError,
-        "LexiconNotFoundException": InvalidParameterError,
-        "ValidationException.voiceId": VoiceNotFoundError,
-        "ValidationException.engine": UnsupportedFeatureError,
-        "ValidationException.languageCode": UnsupportedLanguageError,
-        "ValidationException.unsupported": UnsupportedFeatureError,
-        "ValidationException": InvalidParameterError,
-        "ThrottlingException": RateLimitedError,
-        "TooManyRequestsException": RateLimitedError,
-        "ServiceQuotaExceededException": QuotaExceededError,
-        "ServiceFailureException": ProviderUnavailableError,
-        "UnrecognizedClientException": AuthenticationError,
-        "InvalidSignatureException": AuthenticationError,
-        "ExpiredTokenException": AuthenticationError,
-        "AccessDeniedException": PermissionDeniedError,
-    }
-)
 
 
 class PollyAdapter(CloudAdapter[PollyOptions]):
@@ -216,7 +77,7 @@ class PollyAdapter(CloudAdapter[PollyOptions]):
     )
     requires = (Requirement("botocore", "botocore", "polly"),)
     capabilities = Capabilities(
-        formats=tuple(_FORMATS),
+        formats=tuple(FORMATS),
         runs=Runs.CLOUD,
         streaming=NATIVE,
         word_timestamps=NATIVE,
@@ -227,7 +88,7 @@ class PollyAdapter(CloudAdapter[PollyOptions]):
         models=NATIVE,
         max_characters=MAX_CHARACTERS,
     )
-    refusals = Refusals(_KINDS, _codes, request_id="x-amzn-requestid", code_header=_ERROR_TYPE)
+    refusals = REFUSALS
 
     def __init__(self, options: PollyOptions, *, provider: str | None = None) -> None:
         super().__init__(options, provider=provider)
@@ -310,7 +171,7 @@ class PollyAdapter(CloudAdapter[PollyOptions]):
             Text=said.text,
             TextType="ssml" if said.is_ssml else None,
             VoiceId=voice,
-            OutputFormat=_FORMATS[options.format],
+            OutputFormat=FORMATS[options.format],
             SampleRate=options.sample_rate and str(options.sample_rate),
             Engine=engine,
             LanguageCode=language,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from botocore.session import Session
     from pydantic import SecretStr
 
-    from ttskit.adapters.polly import PollyOptions
+    from ttskit.adapters.polly_options import PollyOptions
 
 REGION = re.compile(r"[a-z]{2,3}(-[a-z0-9]{1,12}){1,4}")
 """It becomes part of a host name."""
