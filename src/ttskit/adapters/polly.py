@@ -6,14 +6,11 @@ Amazon Polly Developer Guide, "Supported SSML tags".
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode
 
 from typing_extensions import override
 
@@ -31,22 +28,20 @@ from ttskit.adapters.base import (
 from ttskit.adapters.cloud import CloudAdapter
 from ttskit.adapters.models import cost
 from ttskit.adapters.options import given
+from ttskit.adapters.polly_client import PollyClient
 from ttskit.adapters.polly_errors import REFUSALS
 from ttskit.adapters.polly_options import DEFAULT_VOICE, FORMATS, PollyCallOptions, PollyOptions
-from ttskit.adapters.polly_signer import Account, account
 from ttskit.adapters.polly_voices import Engine, engine_of, language_code, listed_voice
 from ttskit.adapters.polly_words import Prepared, prepared
 from ttskit.request import Timestamps
-from ttskit.resources.http.framing import Json, json_object
-from ttskit.resources.threads import DaemonThreads, ask
+from ttskit.resources.http.address import Address
+from ttskit.resources.http.framing import Json
 from ttskit.voices import Voice
 
 if TYPE_CHECKING:
     from ttskit.resources.host import Resources
-    from ttskit.resources.http.client import HTTPClient, Reply, Sent
+    from ttskit.resources.http.client import HTTPClient, Reply
 
-_SPEECH = "/v1/speech"
-_VOICES = "/v1/voices"
 MAX_CHARACTERS = 3_000
 """Billed, of one request; with markup 6 000."""
 
@@ -92,8 +87,7 @@ class PollyAdapter(CloudAdapter[PollyOptions]):
 
     def __init__(self, options: PollyOptions, *, provider: str | None = None) -> None:
         super().__init__(options, provider=provider)
-        self._desk = DaemonThreads(1, name=f"{self.provider} credentials")
-        self._account: Account | None = None
+        self._polly = PollyClient(options, self._connected, provider=self.provider)
         self._entries: Mapping[str, Json] = {}
         engine = options.model
         if engine is not None:
@@ -138,7 +132,7 @@ class PollyAdapter(CloudAdapter[PollyOptions]):
         billed = 0
         if utterance.timestamps is not Timestamps.NONE and engine in _TIMED:
             words, billed = await self._marks(said, request)
-        async with await self._speech(request) as reply:
+        async with await self._polly.speech(request) as reply:
             await self._expect_audio(reply)
             yield AudioSource(
                 reply,
@@ -151,11 +145,11 @@ class PollyAdapter(CloudAdapter[PollyOptions]):
 
     @override
     async def check(self) -> None:
-        await self._page(None)
+        await self._polly.page()
 
     @override
     async def close(self) -> None:
-        self._desk.close()
+        self._polly.close()
 
     async def _body(self, utterance: Utterance, said: Prepared) -> dict[str, object]:
         """Return what was set and nothing else."""
@@ -184,61 +178,19 @@ class PollyAdapter(CloudAdapter[PollyOptions]):
         """Return the words' times, and how many characters they cost."""
         types = {"OutputFormat": "json", "SpeechMarkTypes": ["word", "viseme"]}
         body = {name: value for name, value in request.items() if name != "SampleRate"} | types
-        async with await self._speech(body) as reply:
+        async with await self._polly.speech(body) as reply:
             words = said.words([mark async for mark in reply.json_lines()])
             return words, _billed(reply, said.text)
 
-    async def _speech(self, body: Mapping[str, object]) -> Sent:
-        """Return the exchange with Polly, ready to be entered: a signature lasts for minutes."""
-        http, data = await self._client(), json.dumps(body, separators=(",", ":")).encode()
-        signed = await self._signed("POST", _SPEECH, data)
-        return http.stream("POST", _SPEECH, content=data, headers=signed)
-
     async def _list(self) -> Mapping[str, Json]:
         """Return every voice that Polly lists, by id, and keep them: who has which engines."""
-        entries: dict[str, Json] = {}
-        token: str | None = None
-        seen: set[str | None] = set()
-        while token not in seen:
-            seen.add(token)
-            page = await self._page(token)
-            listed = page.get("Voices")
-            for entry in listed if isinstance(listed, list) else []:
-                if isinstance(entry, dict) and isinstance(entry.get("Id"), str):
-                    entries[entry["Id"]] = entry
-            following = page.get("NextToken")
-            token = following if isinstance(following, str) and following else None
-        self._entries = entries
-        return entries
+        self._entries = await self._polly.voices()
+        return self._entries
 
-    async def _page(self, token: str | None) -> Json:
-        query = given(Engine=self.options.model, NextToken=token)
-        # Signed as it stands, and AWS has spaces as %20.
-        path = f"{_VOICES}?{urlencode(query, quote_via=quote, safe='')}" if query else _VOICES
-        http = await self._client()
-        signed = await self._signed("GET", path)
-        return json_object(await http.fetch("GET", path, headers=signed))
-
-    async def _client(self) -> HTTPClient:
-        """Return the client to the account's region, which is found out on first use."""
-        if self._account is None:
-            found = await ask(self._desk, partial(account, self.options, provider=self.provider))
-            self._http = self._resources.http(
-                self.options.address_in(found.region),
-                provider=self.provider,
-                headers=self.headers(),
-                judge=self._judge,
-            )
-            self._account = found
-        return self._http
-
-    async def _signed(self, method: str, path: str, body: bytes = b"") -> Mapping[str, str]:
-        """Return the headers of a request that is complete, to be sent at once."""
-        signer = self._account
-        assert signer is not None  # noqa: S101 - whoever has a client has an account
-        address = self.options.address_in(signer.region)
-        sign = partial(signer.sign, method, f"{address.origin}{address.target(path)}", body)
-        return await ask(self._desk, sign) if signer.may_block else sign()
+    def _connected(self, address: Address) -> HTTPClient:
+        return self._resources.http(
+            address, provider=self.provider, headers=self.headers(), judge=self._judge
+        )
 
 
 def _billed(reply: Reply, text: str) -> int:
