@@ -30,7 +30,7 @@ from ttskit.voices import Voice
 
 OWN = [
     "azure", "cartesia", "deepgram", "elevenlabs", "espeak", "gemini", "google", "hibari", "hume",
-    "lmnt", "mock", "openai", "piper", "polly",
+    "lmnt", "mock", "openai", "piper", "polly", "wyoming",
 ]  # fmt: skip
 
 

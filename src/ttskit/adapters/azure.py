@@ -40,13 +40,13 @@ from ttskit.adapters.options import CallOptions, given, voice_not_found
 from ttskit.adapters.refusals import Refusals
 from ttskit.errors import InvalidParameterError, QuotaExceededError, TTSError
 from ttskit.resources.http.address import Address
-from ttskit.resources.http.client import Reply
 from ttskit.resources.http.framing import json_object
 from ttskit.text.ssml.escape import escape
 from ttskit.voices import Gender, Voice
 
 if TYPE_CHECKING:
     from ttskit.resources.host import Resources
+    from ttskit.resources.http.client import Reply
 
 MAX_CHARACTERS = 1_500
 """Ours: audio beyond ten minutes is cut off without a word, and slow Chinese reaches them here."""

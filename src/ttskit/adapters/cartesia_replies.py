@@ -5,6 +5,8 @@ Source of all facts: Cartesia's API reference and Python SDK 4.2.0.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from typing_extensions import override
 
 from ttskit.adapters.base import TimedText
@@ -12,8 +14,10 @@ from ttskit.adapters.refusals import Refusals
 from ttskit.adapters.replies import Base64, InlineAudio, Shape
 from ttskit.adapters.timing import WordFinder
 from ttskit.errors import InvalidResponseError
-from ttskit.resources.http.client import Reply
 from ttskit.resources.http.framing import ServerEvent, json_object
+
+if TYPE_CHECKING:
+    from ttskit.resources.http.client import Reply
 
 
 class _Locale(Shape):

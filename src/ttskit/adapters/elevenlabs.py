@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from pydantic import ConfigDict
 from typing_extensions import override
@@ -53,9 +54,11 @@ from ttskit.errors import (
 )
 from ttskit.request import Timestamps
 from ttskit.resources.http.address import Query, path
-from ttskit.resources.http.client import Reply
 from ttskit.resources.http.framing import Json
 from ttskit.voices import Voice
+
+if TYPE_CHECKING:
+    from ttskit.resources.http.client import Reply
 
 DEFAULT_MODEL = "eleven_multilingual_v2"
 """What ElevenLabs takes where no model is named."""

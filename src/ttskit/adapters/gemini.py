@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 from typing_extensions import override
@@ -31,9 +31,11 @@ from ttskit.adapters.options import CallOptions, given, voice_not_found
 from ttskit.adapters.replies import EVENTS, Once
 from ttskit.errors import UnsupportedFeatureError
 from ttskit.resources.http.address import path
-from ttskit.resources.http.client import Reply
 from ttskit.resources.http.framing import ServerEvent
 from ttskit.voices import Voice
+
+if TYPE_CHECKING:
+    from ttskit.resources.http.client import Reply
 
 MAX_CHARACTERS = 3_000
 """Three minutes or so: beyond them the voice drifts, and the models take little more."""

@@ -5,14 +5,18 @@ Source of all facts: Hume's API reference (``/v0/tts``) and Python SDK 0.14.1.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from typing_extensions import override
 
 from ttskit.adapters.base import AudioSource
 from ttskit.adapters.refusals import Refusals
 from ttskit.adapters.replies import Base64, InlineAudio, Shape
 from ttskit.adapters.timing import WordFinder
-from ttskit.resources.http.client import Reply
 from ttskit.resources.http.framing import Json
+
+if TYPE_CHECKING:
+    from ttskit.resources.http.client import Reply
 
 
 class _Interval(Shape):

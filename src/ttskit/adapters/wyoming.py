@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 import anyio
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 from typing_extensions import override
 
 from ttskit.adapters.base import (
@@ -24,8 +24,8 @@ from ttskit.adapters.base import (
     Runs,
     Utterance,
 )
-from ttskit.adapters.cloud import as_documented
 from ttskit.adapters.options import CallOptions, checked_options
+from ttskit.adapters.replies import Shape
 from ttskit.adapters.wyoming_events import Event, read_event
 from ttskit.adapters.wyoming_voices import SERVERS_OWN, Choice, Offer
 from ttskit.codecs.wav import PCM_BYTES, wav_header
@@ -226,7 +226,7 @@ def _asked(text: str, choice: Choice, *, is_streamed: bool) -> list[Event]:
     ]
 
 
-class _Layout(BaseModel):
+class _Layout(Shape):
     """What every event of audio says of it."""
 
     model_config = ConfigDict(frozen=True)
@@ -307,8 +307,7 @@ _AUDIO = frozenset({"audio-start", "audio-chunk"})
 
 
 def _layout(data: Mapping[str, object]) -> _Layout:
-    with as_documented():
-        return _Layout.model_validate(data)
+    return _Layout.take(data)
 
 
 def _check(event: Event) -> None:

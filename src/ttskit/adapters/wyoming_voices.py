@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, Field
 
-from ttskit.adapters.cloud import as_documented
 from ttskit.adapters.options import voice_not_found
+from ttskit.adapters.replies import Shape
 from ttskit.errors import ProviderUnavailableError, UnsupportedLanguageError
 from ttskit.request import check_language
 from ttskit.voices import Catalogue, Voice
@@ -60,10 +60,10 @@ class _Program(BaseModel):
     supports_synthesize_streaming: bool = False
 
 
-class _Info(BaseModel):
+class _Info(Shape):
     """The data of an ``info`` event, as far as speech is concerned."""
 
-    tts: list[_Program] = []
+    tts: tuple[_Program, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,7 @@ class Offer:
     """
 
     def __init__(self, info: Mapping[str, object]) -> None:
-        with as_documented():
-            programs = [one for one in _Info.model_validate(info).tts if one.installed]
+        programs = [one for one in _Info.take(info).tts if one.installed]
         if not programs:
             raise ProviderUnavailableError("the server has no engine that speaks")
         self._first = programs[0]
