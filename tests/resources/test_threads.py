@@ -189,3 +189,19 @@ def _put_all(handover: Handover[int], count: int, put: list[int] | None = None) 
         if put is not None:
             put.append(number)
     handover.end()
+
+
+@pytest.mark.anyio
+async def test_who_is_aborted_learns_why_however_soon_the_thread_ends() -> None:
+    class Alert(threading.Event):
+        """Has the thread end in the very moment in which it is stopped."""
+
+        def set(self) -> None:
+            super().set()
+            handover.end()
+
+    handover: Handover[int] = Handover()
+    handover.stop = Alert()
+    handover.abort(ServiceClosedError("shut down"))
+    with pytest.raises(ServiceClosedError), anyio.fail_after(TIMEOUT_S):
+        await anext(handover)

@@ -182,8 +182,8 @@ class Handover(Generic[ItemT]):
 
     def abort(self, error: BaseException) -> None:
         """End on both sides, from any thread; the task gets ``error``."""
+        self.end(error)  # first: a thread that finds itself stopped ends without an error
         self.close()
-        self.end(error)
 
     def __aiter__(self) -> Handover[ItemT]:
         return self
