@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+from asyncio import TimerHandle, get_running_loop
+from collections.abc import Callable
 
 import anyio
 import pytest
@@ -82,6 +84,107 @@ def test_a_scope_is_cancelled_before_its_deadline(backend: str) -> None:
     virtual_time(main, backend=backend)
 
 
+class Timers:
+    """Those of an alarm, in the running event loop."""
+
+    def __init__(self, alarm: Alarm, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.set: list[TimerHandle] = []
+        loop = get_running_loop()
+        call_at = loop.call_at
+
+        def recorded(
+            when: float, callback: Callable[..., object], *args: object, **options: object
+        ) -> TimerHandle:
+            handle = call_at(when, callback, *args, **options)  # type: ignore[arg-type]
+            if getattr(callback, "__self__", None) is alarm:
+                self.set.append(handle)
+            return handle
+
+        monkeypatch.setattr(loop, "call_at", recorded)
+
+    @property
+    def times(self) -> list[float]:
+        return [handle.when() for handle in self.set]
+
+
+def test_a_deadline_that_moves_later_sets_no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        alarm = Alarm()
+        timers = Timers(alarm, monkeypatch)
+        with alarm.scope(10) as scope, alarm.scope(10):
+            for seconds in range(11, 20):
+                scope.deadline = seconds
+        assert timers.times == [10]
+
+    virtual_time(main, backend="asyncio")
+
+
+def test_who_is_never_due_needs_no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        alarm = Alarm()
+        timers = Timers(alarm, monkeypatch)
+        with alarm.scope(math.inf):
+            assert not timers.set
+            with alarm.scope(10) as scope:
+                scope.deadline = math.inf
+                await anyio.sleep(20)
+        assert timers.times == [10]
+
+    virtual_time(main, backend="asyncio")
+
+
+def test_who_is_due_is_called_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        alarm = Alarm()
+        timers = Timers(alarm, monkeypatch)
+        with alarm.scope(10):
+            await anyio.sleep(20)
+        assert timers.times == [10]
+
+    virtual_time(main, backend="asyncio")
+
+
+def test_a_timer_is_given_back_once_no_scope_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        alarm = Alarm()
+        timers = Timers(alarm, monkeypatch)
+        with alarm.scope(10):
+            alarm.close()
+            assert not timers.set[0].cancelled()
+        alarm.close()
+        assert timers.set[0].cancelled()
+
+    virtual_time(main, backend="asyncio")
+
+
+def test_an_alarm_rings_without_an_error() -> None:
+    failed: list[object] = []
+
+    async def main() -> None:
+        get_running_loop().set_exception_handler(lambda _, context: failed.append(context))
+        alarm = Alarm()
+        with alarm.scope(10):
+            with alarm.scope(5):
+                await anyio.sleep(20)
+            await anyio.sleep(20)
+        assert now() == pytest.approx(10)
+        assert not failed
+
+    virtual_time(main, backend="asyncio")
+
+
+def test_a_scope_that_ended_is_forgotten() -> None:
+    async def main() -> None:
+        alarm = Alarm()
+        with alarm.scope(10) as scope:
+            await anyio.sleep(1)
+        assert not alarm.scopes
+        await anyio.sleep(20)
+        assert not scope.cancelled_caught
+
+    virtual_time(main, backend="asyncio")
+
+
 def test_an_alarm_that_is_closed_lets_the_event_loop_rest() -> None:
     async def main() -> None:
         alarm = Alarm()
@@ -101,6 +204,18 @@ def test_an_alarm_serves_one_event_loop_after_the_other() -> None:
     for _ in range(2):
         virtual_time(scopes.wait_for_all, (10,), backend="asyncio")
         assert scopes.ended == pytest.approx({0: 10})
+
+
+def test_what_one_event_loop_planned_does_not_matter_in_the_next() -> None:
+    scopes = Scopes()
+
+    async def leave_early() -> None:
+        with scopes.alarm.scope(now() + 5):
+            await anyio.sleep(1)
+
+    virtual_time(leave_early, backend="asyncio")
+    virtual_time(scopes.wait_for_all, (10,), backend="asyncio")
+    assert scopes.ended == pytest.approx({0: 10})
 
 
 def test_a_second_event_loop_at_the_same_time_is_served_too() -> None:
