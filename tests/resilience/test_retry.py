@@ -276,6 +276,12 @@ def test_where_time_is_up_nobody_is_tried_again_even_at_once(backend: str) -> No
     assert provider.numbers == [1]
 
 
+def test_as_long_as_there_is_time_a_broken_connection_is_tried_once_more(backend: str) -> None:
+    provider = Provider([TRANSIENT])
+    ask = partial(provider.ask, has_alternative=True, allowed_s=0.01)
+    assert virtual_time(ask, backend=backend) == "speech"
+
+
 @pytest.mark.parametrize("heard_in", [1, 2, 3])
 def test_what_was_heard_in_part_is_not_said_again(heard_in: int, backend: str) -> None:
     errors: list[TTSError] = [NetworkError(f"reset {number}") for number in range(3)]
