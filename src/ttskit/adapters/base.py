@@ -163,7 +163,7 @@ class AudioSource:
 class AdapterOptions(BaseModel):
     """An adapter's section of tts.yaml; unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 OptionsT_co = TypeVar("OptionsT_co", bound=AdapterOptions, covariant=True)

@@ -16,7 +16,7 @@ from ttskit.errors import InvalidParameterError, VoiceNotFoundError
 class CallOptions(BaseModel):
     """What one request may set through ``provider_options``; unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 CallOptionsT = TypeVar("CallOptionsT", bound=CallOptions)

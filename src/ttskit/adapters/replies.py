@@ -22,7 +22,7 @@ PIECE_BYTES = 64 * 1024
 class Shape(BaseModel):
     """What is read of a provider's object; whatever else it holds is passed over."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     @classmethod
     def read(cls, data: bytes | str) -> Self:
