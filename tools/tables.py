@@ -15,6 +15,7 @@ from ttskit.adapters.azure import AzureAdapter
 from ttskit.adapters.base import Adapter, AdapterOptions, Capabilities, Support
 from ttskit.adapters.cartesia import CartesiaAdapter
 from ttskit.adapters.deepgram import DeepgramAdapter
+from ttskit.adapters.edge import EdgeAdapter
 from ttskit.adapters.elevenlabs import ElevenLabsAdapter
 from ttskit.adapters.espeak import EspeakAdapter
 from ttskit.adapters.gemini import GeminiAdapter
@@ -50,6 +51,7 @@ ADAPTERS: tuple[AdapterClass, ...] = (
     HumeAdapter,
     LMNTAdapter,
     WyomingAdapter,
+    EdgeAdapter,
     MockAdapter,
 )
 """Ours, in the order of the docs; a third party's that happens to be installed is none of them."""

@@ -31,9 +31,9 @@ FOUND_LAST = ("espeak", "hibari")
 FOR_TESTS = "mock"
 """Speaks tones."""
 
-NEVER_FOUND = (FOR_TESTS, "polly", "wyoming")
-"""Only who names them gets them: what is for tests, whose keys are there for other services, and
-servers that nobody knows to be there."""
+NEVER_FOUND = ("edge", FOR_TESTS, "polly", "wyoming")
+"""Only who names them gets them: a service that was meant for others, what is for tests, whose keys
+are there for other services, and servers that nobody knows to be there."""
 
 AdapterClass: TypeAlias = type[Adapter[AdapterOptions]]
 

@@ -202,7 +202,7 @@ class Resources:
         self._threads = min(threads or cores, cores)
         self._hosts: list[EngineHost] = []
         self._pools = Pools(http)
-        way = self._pools.options
+        way = self.http_options
         self._sockets = Sockets(connect_s=way.connect_s, silence_s=way.silence_s)
         self._is_closed = False
 
@@ -218,6 +218,11 @@ class Resources:
             judge: Raises our error where a reply's head says that the request failed.
         """
         return HTTPClient(self._pools, address, headers=headers, provider=provider, judge=judge)
+
+    @property
+    def http_options(self) -> HTTPOptions:
+        """How servers are reached; for a package that connects by itself."""
+        return self._pools.options
 
     def socket(self, host: str, port: int, *, provider: str) -> SocketClient:
         """Return what connects to a provider's server over plain TCP; nothing is connected yet.
