@@ -208,41 +208,47 @@ class AzureAdapter(CloudAdapter[AzureOptions]):
     @override
     @asynccontextmanager
     async def synthesize(self, utterance: Utterance) -> AsyncIterator[AudioSource]:
-        voice, form = utterance.voice or self.options.voice, self.options.format
+        voice = utterance.voice or self.options.voice
         content = self._content(utterance)
         async with AsyncExitStack() as stack:
             try:
-                reply = await stack.enter_async_context(self._sent(voice, utterance, content))
+                source = await stack.enter_async_context(self._spoken(voice, utterance, content))
             except InvalidParameterError as refusal:
                 raise await self._explained(refusal, voice) from None
+            source.cost = self._cost(voice, content)
+            yield source
+
+    @override
+    async def check(self) -> None:
+        await self._listing()
+
+    def _spoken(
+        self, voice: str, utterance: Utterance, content: str
+    ) -> contextlib.AbstractAsyncContextManager[AudioSource]:
+        locale = _LOCALE.match(voice)
+        language = utterance.language or (locale[0] if locale else self.options.language)
+        return self._untimed(document(voice, language, content))
+
+    @asynccontextmanager
+    async def _untimed(self, asked: str) -> AsyncIterator[AudioSource]:
+        form = self.options.format
+        async with self._speech_http.stream(
+            "POST",
+            "/cognitiveservices/v1",
+            query={"deploymentId": self.options.deployment_id},
+            content=asked.encode(),
+            headers={
+                "Content-Type": "application/ssml+xml",
+                "X-Microsoft-OutputFormat": azure_id(form),
+            },
+        ) as reply:
             await self._expect_audio(reply)
             yield AudioSource(
                 reply,
                 format=ours(form),
                 sample_rate=bare_rate(form),
                 request_id=reply.headers.get(self.refusals.request_id),
-                cost=self._cost(voice, content),
             )
-
-    @override
-    async def check(self) -> None:
-        await self._listing()
-
-    def _sent(
-        self, voice: str, utterance: Utterance, content: str
-    ) -> contextlib.AbstractAsyncContextManager[Reply]:
-        locale = _LOCALE.match(voice)
-        language = utterance.language or (locale[0] if locale else self.options.language)
-        return self._speech_http.stream(
-            "POST",
-            "/cognitiveservices/v1",
-            query={"deploymentId": self.options.deployment_id},
-            content=document(voice, language, content).encode(),
-            headers={
-                "Content-Type": "application/ssml+xml",
-                "X-Microsoft-OutputFormat": azure_id(self.options.format),
-            },
-        )
 
     def _content(self, utterance: Utterance) -> str:
         """Return what the voice is to say, and how."""
