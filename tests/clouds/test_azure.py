@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from typing_extensions import override
 
+from tests.clouds.azure_turns import BothServer, Turns
+from tests.clouds.azure_turns import serving as serving_turns
 from tests.clouds.contract import KEY, CloudContract, audio, spoken
 from tests.clouds.telephony import mulaw_wav
 from ttskit.adapters.azure import AzureAdapter, AzureOptions
 from ttskit.adapters.azure_formats import Format, azure_id, bare_rate, ours
 from ttskit.adapters.azure_ssml import billed, document, element, inner
-from ttskit.adapters.base import UNSUPPORTED, AudioSource, Utterance
+from ttskit.adapters.base import EMULATED, UNSUPPORTED, AudioSource, Utterance
 from ttskit.codecs.decode import decode
 from ttskit.config import load_settings
 from ttskit.errors import (
@@ -121,12 +123,15 @@ def voices(received: Received) -> bytes | Reply:
 
 
 def serving() -> Iterator[FaultyServer]:
+    turns = Turns(NAMES)
     with (
-        FaultyServer(b"", content_type="text/plain", faults_on=SPEECH)
+        serving_turns(turns) as sockets,
+        BothServer(sockets)
         .serve(SPEECH, speech, content_type="audio/basic")
-        .serve(LIST, voices, content_type="application/json") as server
+        .serve(LIST, voices, content_type="application/json") as server,
     ):
         yield server
+    assert not turns.complaints
 
 
 @pytest.fixture
@@ -384,10 +389,11 @@ async def test_a_refusal_stands_where_voices_cannot_be_listed(server: FaultyServ
         await said(server, Utterance("One.", voice="nobody"))
 
 
-def test_hd_voices_have_no_prosody() -> None:
+def test_hd_voices_have_no_prosody_and_time_no_words() -> None:
     options = AzureOptions(region="eastus", api_key=KEY, voice="en-US-Ava:DragonHDLatestNeural")
     able = AzureAdapter(options).capabilities
     assert (able.speed, able.pitch) == (UNSUPPORTED, UNSUPPORTED)
+    assert able.word_timestamps is EMULATED
     assert "prosody" not in able.ssml
     assert "break" in able.ssml
 

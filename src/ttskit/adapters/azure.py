@@ -1,4 +1,4 @@
-"""Azure Speech over REST.
+"""Azure Speech: REST, or a WebSocket where words are to be timed.
 
 Source: MicrosoftDocs/azure-ai-docs, rest-text-to-speech.md and speech-synthesis-markup-voice.md.
 """
@@ -17,8 +17,10 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from ttskit.adapters.azure_formats import Format, azure_id, bare_rate, ours
+from ttskit.adapters.azure_socket import timed_speech
 from ttskit.adapters.azure_ssml import billed, document, element, inner
 from ttskit.adapters.base import (
+    EMULATED,
     NATIVE,
     UNSUPPORTED,
     AudioSource,
@@ -39,6 +41,7 @@ from ttskit.adapters.models import cost
 from ttskit.adapters.options import CallOptions, given, voice_not_found
 from ttskit.adapters.refusals import Refusals
 from ttskit.errors import InvalidParameterError, QuotaExceededError, TTSError
+from ttskit.request import Timestamps
 from ttskit.resources.http.address import Address
 from ttskit.resources.http.framing import json_object
 from ttskit.text.ssml.escape import escape
@@ -46,12 +49,11 @@ from ttskit.voices import Gender, Voice
 
 if TYPE_CHECKING:
     from ttskit.resources.host import Resources
-    from ttskit.resources.http.client import Reply
 
 MAX_CHARACTERS = 1_500
 """Ours: audio beyond ten minutes is cut off without a word, and slow Chinese reaches them here."""
 _HD = "DragonHD"
-"""In the names of voices that read only part of SSML."""
+"""In the names of voices that read only part of SSML, and time no words."""
 _LOCALE = re.compile(r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?-[A-Z0-9]{2,3}")
 _REGION = r"^[a-z][a-z0-9]*$"
 _GENDERS = MappingProxyType(
@@ -151,6 +153,7 @@ class AzureAdapter(CloudAdapter[AzureOptions]):
         formats=("pcm", "wav", "mp3", "opus", "mulaw"),
         runs=Runs.CLOUD,
         streaming=NATIVE,
+        word_timestamps=NATIVE,
         ssml=frozenset({"speak", "break", "say-as", "p", "s", "sub", "prosody", "phoneme", "lang"}),
         speed=NATIVE,
         speed_range=(0.5, 2.0),
@@ -169,6 +172,7 @@ class AzureAdapter(CloudAdapter[AzureOptions]):
         if _HD in options.voice:
             read = able.ssml - {"prosody", "phoneme"}
             able = replace(able, ssml=read, speed=UNSUPPORTED, pitch=UNSUPPORTED)
+            able = replace(able, word_timestamps=EMULATED)
         self.capabilities = able
 
     @classmethod
@@ -227,7 +231,16 @@ class AzureAdapter(CloudAdapter[AzureOptions]):
     ) -> contextlib.AbstractAsyncContextManager[AudioSource]:
         locale = _LOCALE.match(voice)
         language = utterance.language or (locale[0] if locale else self.options.language)
-        return self._untimed(document(voice, language, content))
+        asked = document(voice, language, content)
+        if utterance.timestamps is Timestamps.NONE or _HD in voice:
+            return self._untimed(asked)
+        return timed_speech(
+            self._speech_http,
+            utterance,
+            asked,
+            form=self.options.format,
+            deployment_id=self.options.deployment_id,
+        )
 
     @asynccontextmanager
     async def _untimed(self, asked: str) -> AsyncIterator[AudioSource]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, cast
 
 Format = Literal[
     "pcm",
@@ -64,6 +64,11 @@ def ours(format: Format) -> str:
     """Return our name of a format."""
     name = azure_id(format)
     return "wav" if name.startswith("riff-") else name.rpartition("-")[2]
+
+
+def bare(format: Format) -> Format:
+    """Return the format without a RIFF header; as it is where it has none."""
+    return cast("Format", azure_id(format).replace("riff-", "raw-"))
 
 
 def bare_rate(format: Format) -> int:
