@@ -210,8 +210,15 @@ class Turns:
         speed = 1.0 if prosody is None else float(prosody.get("rate", "1"))
         rate = int(form[1]) * (1_000 if form[2] else 1)
         samples, words = spoken(asked.document, str(voice.get("name")), rate, speed)
-        good = list(frames(audio(samples, form[3], rate), words, len(samples) / rate))
+        made = frames(audio(samples, form[3], rate), words, len(samples) / rate)
+        good = [_in_turn(message, asked.request_id) for message in made]
         (self.script or send)(connection, good)
+
+
+def _in_turn(message: Message, request_id: str) -> Message:
+    if isinstance(message, str):
+        return message.replace(ID, request_id)
+    return message.replace(ID.encode(), request_id.encode())
 
 
 def send(connection: ServerConnection, messages: Iterable[Message]) -> None:
