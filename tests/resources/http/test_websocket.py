@@ -163,6 +163,18 @@ async def test_the_closing_code_says_how_it_ended(
     assert "quote" not in str(caught.value)
 
 
+async def test_who_sends_to_a_closed_socket_is_told_why_it_was_closed(pools: Pools) -> None:
+    def handler(connection: ServerConnection) -> None:
+        connection.close(4429)
+
+    with serving(handler) as url:
+        async with client(pools, url).websocket("/", closes={4429: RateLimitedError}) as socket:
+            with pytest.raises(RateLimitedError):
+                await anext(socket)
+            with pytest.raises(RateLimitedError):
+                await socket.send("too late")
+
+
 async def test_a_connection_that_breaks_is_an_error(pools: Pools) -> None:
     def handler(connection: ServerConnection) -> None:
         connection.send("half a")

@@ -113,6 +113,7 @@ class WebSocket:
 
         Raises:
             NetworkError: The socket is closed, or the connection broke.
+            TTSError: What the server meant by the code it closed with.
         """
         from websockets.exceptions import InvalidState
 
@@ -122,7 +123,7 @@ class WebSocket:
             else:
                 self._protocol.send_binary(message)
         except InvalidState:
-            raise NetworkError(f"{self._origin} closed the socket") from None
+            raise self._ended(self._farewell() or NO_FAREWELL) from None
         await self.flush()
 
     def __aiter__(self) -> WebSocket:
@@ -141,8 +142,7 @@ class WebSocket:
             if code is not None:
                 if code in GOOD_CODES:
                     raise StopAsyncIteration
-                kind = self._closes.get(code, ProviderUnavailableError)
-                raise kind(f"{self._origin} closed the socket (code {code})")
+                raise self._ended(code)
             await self._receive()
         return self._messages.popleft()
 
@@ -182,6 +182,10 @@ class WebSocket:
                 await self.flush()
         finally:
             await anyio.aclose_forcefully(self._stream)
+
+    def _ended(self, code: int) -> TTSError:
+        kind = NetworkError if code in GOOD_CODES else self._closes.get(code)
+        return (kind or ProviderUnavailableError)(f"{self._origin} closed the socket (code {code})")
 
     def _farewell(self) -> int | None:
         """Return the code the server closed with, or ended without; None: it has not."""
