@@ -70,6 +70,17 @@ def _places(document: str) -> Iterator[tuple[int, Span]]:
         if document[start:end].strip():
             found.append((match.start(), (start, end)))
     bare = _TAG.sub(lambda match: " " * len(match[0]), document)
-    bare = _REFERENCE.sub(lambda match: unescape(match[0]) * len(match[0]), bare)
-    found += [(span[0], span) for span in words(bare)]
+    text, places = _unescaped(bare)
+    found += [(places[start], (places[start], places[end])) for start, end in words(text)]
     yield from sorted(found)
+
+
+def _unescaped(text: str) -> tuple[str, list[int]]:
+    """Return the text with its references resolved, and where each character and the end were."""
+    parts, places, at = [], [], 0
+    for match in _REFERENCE.finditer(text):
+        character = unescape(match[0])
+        parts += [text[at : match.start()], character]
+        places += [*range(at, match.start()), *[match.start()] * len(character)]
+        at = match.end()
+    return "".join([*parts, text[at:]]), [*places, *range(at, len(text) + 1)]
