@@ -670,3 +670,17 @@ class TestBills:
     async def test_the_request_can_be_told_to_support(self, server: FaultyServer) -> None:
         async with opened(server) as adapter, adapter.synthesize(Utterance("Hi.")) as source:
             assert source.request_id == "req-1"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("header", "told"), [("5", 5), ("many", None), ("", None), ("9" * 9, None)]
+)
+async def test_how_many_calls_the_account_bears_is_passed_on(header: str, told: int | None) -> None:
+    reply = Reply(headers=(("maximum-concurrent-requests", header),), body=bytes(4_800))
+    with FaultyServer().reply(reply) as server:
+        async with (
+            opened(server) as adapter,
+            adapter.synthesize(Utterance("Hello.")) as source,
+        ):
+            assert source.concurrency == told

@@ -168,6 +168,7 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
                 words=words,
                 request_id=reply.headers.get(self.refusals.request_id),
                 cost=self._cost(utterance, reply),
+                concurrency=_count(reply.headers.get("maximum-concurrent-requests", "")),
             )
 
     @override
@@ -313,3 +314,7 @@ class _TimedChunks(InlineAudio[Json]):
 def _is_v3(model: str | None) -> bool:
     """Whether the model has neither speed nor stitching."""
     return (model or DEFAULT_MODEL).startswith("eleven_v3")
+
+
+def _count(value: str) -> int | None:
+    return int(value) if value.isdecimal() and len(value) < 6 else None  # noqa: PLR2004 - no account has more
