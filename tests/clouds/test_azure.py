@@ -19,6 +19,7 @@ from typing_extensions import override
 from tests.clouds.azure_turns import BothServer, Turns
 from tests.clouds.azure_turns import serving as serving_turns
 from tests.clouds.contract import KEY, CloudContract, audio, spoken
+from tests.clouds.opening import opened
 from tests.clouds.telephony import mulaw_wav
 from ttskit.adapters.azure import AzureAdapter, AzureOptions
 from ttskit.adapters.azure_formats import Format, azure_id, bare_rate, ours
@@ -39,7 +40,6 @@ from ttskit.errors import (
     VoiceNotFoundError,
 )
 from ttskit.registry import Registry
-from ttskit.resources.host import Resources
 from ttskit.testing import FaultyServer, Received, Reply
 from ttskit.testing.markup import read_markup
 from ttskit.text.passage import Run
@@ -156,13 +156,9 @@ class TestAzure(CloudContract):
 @asynccontextmanager
 async def speaker(server: FaultyServer, **options: object) -> AsyncIterator[AzureAdapter]:
     given: dict[str, object] = {"base_url": server.url, "api_key": KEY, **options}
-    adapter, resources = AzureAdapter(AzureOptions.model_validate(given)), Resources()
-    await adapter.open(resources)
-    try:
+    adapter = AzureAdapter(AzureOptions.model_validate(given))
+    async with opened(adapter):
         yield adapter
-    finally:
-        await adapter.close()
-        await resources.aclose()
 
 
 async def said(

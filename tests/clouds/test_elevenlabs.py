@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from typing_extensions import override
 
+from tests.clouds import opening
 from tests.clouds.contract import KEY, CloudContract, audio, spoken
 from ttskit.adapters.base import NATIVE, UNSUPPORTED, TimedText, Utterance
 from ttskit.adapters.elevenlabs import ElevenLabsAdapter
@@ -35,7 +36,6 @@ from ttskit.errors import (
     VoiceNotFoundError,
 )
 from ttskit.request import Timestamps
-from ttskit.resources.host import Resources
 from ttskit.testing import FaultyServer, Received, Reply
 from ttskit.voices import Gender, Voice
 
@@ -173,12 +173,8 @@ async def opened(server: FaultyServer, **section: object) -> AsyncIterator[Eleve
     """Open an adapter that speaks to the server, with the rest of its section."""
     options = {"base_url": server.url, "api_key": KEY, **section}
     adapter = ElevenLabsAdapter(ElevenLabsOptions.model_validate(options))
-    resources = Resources()
-    await adapter.open(resources)
-    try:
+    async with opening.opened(adapter):
         yield adapter
-    finally:
-        await resources.aclose()
 
 
 async def heard(adapter: ElevenLabsAdapter, utterance: Utterance) -> tuple[bytes, list[TimedText]]:

@@ -12,12 +12,12 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 
+from tests.clouds import opening
 from tests.clouds.contract import KEY
 from ttskit.adapters.base import Utterance
 from ttskit.adapters.elevenlabs import ElevenLabsAdapter
 from ttskit.adapters.elevenlabs_options import ElevenLabsOptions
 from ttskit.request import Timestamps
-from ttskit.resources.host import Resources
 from ttskit.testing import FaultyServer, Received, Reply
 
 if TYPE_CHECKING:
@@ -90,12 +90,8 @@ async def speak(server: FaultyServer, utterance: Utterance, **section: object) -
 async def opened(server: FaultyServer, **section: object) -> AsyncIterator[ElevenLabsAdapter]:
     options = {"base_url": server.url, "api_key": KEY, "voice": VOICE, **section}
     adapter = ElevenLabsAdapter(ElevenLabsOptions.model_validate(options))
-    resources = Resources()
-    await adapter.open(resources)
-    try:
+    async with opening.opened(adapter):
         yield adapter
-    finally:
-        await resources.aclose()
 
 
 SETTINGS = {

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from typing_extensions import override
 
 from tests.clouds.contract import KEY, CloudContract, audio, spoken
+from tests.clouds.opening import opened
 from tests.clouds.telephony import mulaw_wav
 from ttskit.adapters.base import EMULATED, NATIVE, UNSUPPORTED, AudioSource, Utterance
 from ttskit.adapters.google import MAX_BYTES, GoogleAdapter
@@ -41,7 +42,6 @@ from ttskit.errors import (
 )
 from ttskit.registry import Registry
 from ttskit.request import Timestamps
-from ttskit.resources.host import Resources
 from ttskit.testing import FaultyServer, Received, Reply
 from ttskit.testing.markup import read_markup
 from ttskit.text.passage import Run
@@ -175,13 +175,9 @@ async def said(
 @asynccontextmanager
 async def speaker(server: FaultyServer, **options: object) -> AsyncIterator[GoogleAdapter]:
     given: dict[str, object] = {"base_url": server.url, "api_key": KEY, **options}
-    adapter, resources = GoogleAdapter(GoogleOptions.model_validate(given)), Resources()
-    await adapter.open(resources)
-    try:
+    adapter = GoogleAdapter(GoogleOptions.model_validate(given))
+    async with opened(adapter):
         yield adapter
-    finally:
-        await adapter.close()
-        await resources.aclose()
 
 
 def body(server: FaultyServer) -> dict[str, dict[str, object]]:

@@ -11,6 +11,7 @@ import pytest
 from typing_extensions import override
 
 from tests.clouds.contract import KEY, CloudContract, audio, spoken
+from tests.clouds.opening import opened
 from ttskit.adapters.base import AudioSource, Utterance
 from ttskit.adapters.openai import OpenAIAdapter, OpenAIOptions
 from ttskit.codecs.decode import open_decoder
@@ -26,7 +27,6 @@ from ttskit.errors import (
     UnsupportedFeatureError,
     VoiceNotFoundError,
 )
-from ttskit.resources.host import Resources
 from ttskit.testing import FaultyServer, Received, Reply, transcribe
 
 RATE = 24_000
@@ -71,12 +71,9 @@ async def speaking_to(server: FaultyServer, **options: object) -> AsyncIterator[
     """Open an adapter for a server that is entered here."""
     with server:
         given = {"base_url": f"{server.url}/v1", "api_key": KEY, **options}
-        adapter, resources = OpenAIAdapter(OpenAIOptions.model_validate(given)), Resources()
-        await adapter.open(resources)
-        try:
+        adapter = OpenAIAdapter(OpenAIOptions.model_validate(given))
+        async with opened(adapter):
             yield adapter
-        finally:
-            await resources.aclose()
 
 
 async def hear(adapter: OpenAIAdapter, **settings: object) -> tuple[AudioSource, str]:
