@@ -17,7 +17,7 @@ from ttskit.errors import (
 )
 from ttskit.resources.background import Home
 from ttskit.resources.http.address import Origin
-from ttskit.resources.http.wire import Meanings, translated
+from ttskit.resources.http.wire import Meanings, translated, without_frames
 
 RECEIVE_BYTES = 65_536
 _MISSES: Meanings = ((Exception, NetworkError, "cannot connect to {origin} ({why})"),)
@@ -55,7 +55,7 @@ class Connection:
             try:
                 await self._stream.send(data)
             except Exception as error:  # noqa: BLE001 - whatever is raised there is one of ours
-                raise self._broken(error) from _root(error)
+                raise self._broken(error) from without_frames(error)
             return
         raise ProviderTimeoutError(f"{self._origin} takes nothing")
 
@@ -97,7 +97,7 @@ class Connection:
             try:
                 return await self._stream.receive(RECEIVE_BYTES)
             except Exception as error:  # noqa: BLE001 - whatever is raised there is one of ours
-                raise self._broken(error) from _root(error)
+                raise self._broken(error) from without_frames(error)
         raise ProviderTimeoutError(f"{self._origin} sends nothing")
 
     def _broken(self, error: Exception) -> TTSError:
@@ -149,8 +149,7 @@ class Sockets:
             try:
                 return await anyio.connect_tcp(origin.host, origin.port)
             except Exception as error:  # noqa: BLE001 - whatever is raised there is one of ours
-                cause = _root(error)
-                raise translated(cause, origin, _MISSES) from cause
+                raise translated(error, origin, _MISSES) from without_frames(error)
         raise ProviderTimeoutError(f"{origin} accepts no connection")
 
 
@@ -189,10 +188,3 @@ async def _close(stream: SocketStream) -> None:
     """Close at once. The socket is closed before the first wait, which asyncio may cancel."""
     with anyio.CancelScope(shield=True):
         await stream.aclose()
-
-
-def _root(error: BaseException) -> BaseException:
-    """Return what a library's exception stems from, without the library's frames."""
-    while (cause := error.__cause__) is not None:
-        error = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else cause
-    return error.with_traceback(None)

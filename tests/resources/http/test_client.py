@@ -16,6 +16,7 @@ from ttskit.errors import (
     ProviderTimeoutError,
     ServiceClosedError,
 )
+from ttskit.resources.http.address import Address
 from ttskit.resources.http.pools import Pools
 from ttskit.testing import Ending, FaultyServer, Framing, Reply
 
@@ -159,7 +160,9 @@ async def test_what_is_no_http_is_refused(connect: Connect) -> None:
         await connect(server.url).fetch("GET", "/")
 
 
-async def test_an_idle_connection_that_the_server_closed_costs_no_request(connect: Connect) -> None:
+async def test_an_idle_connection_that_the_server_closed_costs_no_request(
+    connect: Connect, pools: Pools
+) -> None:
     """The next request on it is sent again, once, on a new connection."""
 
     def answer(connection: object, request: bytes, count: int) -> bool:
@@ -174,6 +177,8 @@ async def test_an_idle_connection_that_the_server_closed_costs_no_request(connec
         for _ in range(5):
             assert await client.fetch("POST", "/", json={}) == b"fine"
         assert server.connections == 5
+        transport = await pools.transport(Address.of(server.url).origin)
+        assert transport.free_retries == 4
 
 
 async def test_a_request_on_a_new_connection_is_not_sent_again(connect: Connect) -> None:
@@ -201,6 +206,21 @@ async def test_a_request_that_was_half_answered_is_not_sent_again(connect: Conne
         with pytest.raises(NetworkError):
             await client.fetch("POST", "/", json={})
         assert len(seen) == 2
+
+
+@pytest.mark.parametrize("at", [None, 40], ids=["before the head", "in the body"])
+async def test_an_error_shows_no_frame_of_a_library(connect: Connect, at: int | None) -> None:
+    """Among their variables is what was sent, and with it the key."""
+    with (
+        FaultyServer(b"x" * 5_000).reset(at=at) as server,
+        pytest.raises(NetworkError) as caught,
+    ):
+        await connect(server.url).fetch("POST", "/", json={})
+    cause = caught.value.__cause__
+    assert cause is not None
+    while cause is not None:
+        assert cause.__traceback__ is None
+        cause = cause.__cause__
 
 
 async def test_after_closing_nothing_is_sent(connect: Connect, pools: Pools) -> None:

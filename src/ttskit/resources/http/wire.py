@@ -85,7 +85,7 @@ class Incoming(ABC):
         try:
             return await self._read()
         except Exception as error:  # noqa: BLE001 - whatever a transport raises is one of ours
-            raise self.translate(error) from error.with_traceback(None)
+            raise self.translate(error) from without_frames(error)
 
     @abstractmethod
     async def _read(self) -> bytes:
@@ -140,14 +140,13 @@ class Transport(ABC):
                     return await self._send(request)
                 except self.lost as error:
                     if journey.is_fresh or journey.was_answered or not left:
-                        raise self.translate(error) from error.with_traceback(None)
+                        raise self.translate(error) from without_frames(error)
                 self.free_retries += 1
                 self.refresh()
         except TTSError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a transport raises is one of ours
-            # Without its frames: a debugger that prints their locals would print the key.
-            raise self.translate(error) from error.with_traceback(None)
+            raise self.translate(error) from without_frames(error)
         finally:
             JOURNEY.reset(token)
         raise AssertionError("the last try returns or raises")
@@ -193,5 +192,23 @@ def _why(error: BaseException) -> str:
             # A name that is not found has codes of its own.
             is_name = isinstance(cause, socket.gaierror)
             return str(cause.strerror) if is_name else os.strerror(cause.errno)
-        cause = cause.__cause__ or cause.__context__
+        cause = _cause(cause) or cause.__context__
     return type(error).__name__
+
+
+def without_frames(error: BaseException) -> BaseException:
+    """Return a library's exception, and what it stems from, without tracebacks.
+
+    What prints the variables of their frames would print the key, which is in what was sent. What
+    was merely being handled meanwhile is left alone: it may be the caller's own.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        cause.__traceback__ = None
+        cause = _cause(cause)
+    return error
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    """Return what an exception stems from; of several, such as attempts to connect, the first."""
+    return error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__
