@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json as jsonlib
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from types import TracebackType
+from typing import Generic, TypeVar
 
 import anyio
+from typing_extensions import override
 
 from ttskit import __version__
 from ttskit.errors import InvalidResponseError, ProviderTimeoutError, TTSError
@@ -33,12 +36,9 @@ from ttskit.resources.http.wire import Headers, Incoming, Request
 MAX_AUDIO_BYTES = 512 * 1024 * 1024
 """Of one reply: more than an hour and a half of the widest PCM."""
 MAX_DOCUMENT_BYTES = 32 * 1024 * 1024
-MAX_REFUSAL_BYTES = 64 * 1024
-"""Of a reply that is an error; the rest is not read."""
-REFUSAL_S = 2.0
-"""How long the body of an error is waited for: what it says is not worth more."""
 FETCH_S = 30.0
 
+ThingT = TypeVar("ThingT")
 Judge = Callable[["Reply"], Awaitable[None]]
 """Raises our error where a reply's head says that it is none of what was asked for."""
 
@@ -121,79 +121,80 @@ class Reply:
         return json_object(await self.read())
 
 
-class Sent:
+class _Call(ABC, Generic[ThingT]):
+    """A call as an async context manager; errors that leave it get the provider's name."""
+
+    def __init__(self, pools: Pools, *, provider: str, judge: Judge) -> None:
+        self._pools = pools
+        self._provider = provider
+        self._judge = judge
+        self._open: Incoming | WebSocket | None = None
+
+    async def __aenter__(self) -> ThingT:
+        try:
+            return await self._begin()
+        except TTSError as error:
+            self._name(error)
+            raise
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._open is not None:
+            await self._open.aclose()
+        if isinstance(error, TTSError):
+            self._name(error)
+
+    @abstractmethod
+    async def _begin(self) -> ThingT:
+        """Make the call, note what has to be closed, and return what it gives."""
+
+    def _name(self, error: TTSError) -> None:
+        error.provider = error.provider or self._provider
+
+
+class Sent(_Call[Reply]):
     """A request as an async context manager over its reply; leaving it ends the exchange."""
 
     def __init__(
         self, pools: Pools, request: Request, *, max_bytes: int, provider: str, judge: Judge
     ) -> None:
-        self._pools = pools
+        super().__init__(pools, provider=provider, judge=judge)
         self._request = request
         self._max_bytes = max_bytes
-        self._provider = provider
-        self._judge = judge
-        self._incoming: Incoming | None = None
 
-    async def __aenter__(self) -> Reply:
+    @override
+    async def _begin(self) -> Reply:
+        transport = await self._pools.transport(self._request.origin)
+        self._open = incoming = await transport.send(self._request)
         try:
-            transport = await self._pools.transport(self._request.origin)
-            self._incoming = incoming = await transport.send(self._request)
-            try:
-                reply = Reply(incoming, max_bytes=self._max_bytes)
-                await self._judge(reply)
-            except BaseException:
-                await incoming.aclose()
-                raise
-        except TTSError as error:
-            error.provider = error.provider or self._provider
+            reply = Reply(incoming, max_bytes=self._max_bytes)
+            await self._judge(reply)
+        except BaseException:
+            await incoming.aclose()
             raise
         return reply
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._incoming is not None:
-            await self._incoming.aclose()
-        if isinstance(error, TTSError):
-            error.provider = error.provider or self._provider
 
-
-class Socketed:
+class Socketed(_Call[WebSocket]):
     """A handshake as an async context manager over the socket; leaving it ends the call."""
 
     def __init__(self, pools: Pools, handshake: Handshake, *, provider: str, judge: Judge) -> None:
-        self._pools = pools
+        super().__init__(pools, provider=provider, judge=judge)
         self._handshake = handshake
-        self._provider = provider
-        self._judge = judge
-        self._socket: WebSocket | None = None
 
-    async def __aenter__(self) -> WebSocket:
+    @override
+    async def _begin(self) -> WebSocket:
+        way = await self._pools.way(self._handshake.origin)
         try:
-            way = await self._pools.way(self._handshake.origin)
-            try:
-                self._socket = await open_socket(self._handshake, way)
-            except HandshakeRefused as refused:
-                await self._judge(Reply(refused.reply, max_bytes=MAX_REFUSAL_BYTES))
-                raise InvalidResponseError("the server opened no socket") from None
-        except TTSError as error:
-            error.provider = error.provider or self._provider
-            raise
-        return self._socket
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._socket is not None:
-            await self._socket.aclose()
-        if isinstance(error, TTSError):
-            error.provider = error.provider or self._provider
+            self._open = socket = await open_socket(self._handshake, way)
+        except HandshakeRefused as refused:
+            await self._judge(Reply(refused.reply, max_bytes=MAX_DOCUMENT_BYTES))
+            raise InvalidResponseError("the server opened no socket") from None
+        return socket
 
 
 class HTTPClient:

@@ -26,6 +26,7 @@ from ttskit.errors import (
 )
 from ttskit.resources.background import Home
 from ttskit.resources.http.address import DEFAULT_PORTS, Origin
+from ttskit.resources.http.tls import proxy_user
 from ttskit.resources.http.wire import (
     JOURNEY,
     KEEP_ALIVE_S,
@@ -159,7 +160,7 @@ class HttpcoreTransport(Transport):
         elif self.way.proxy.startswith("socks5"):
             pool = self._socks_proxy(limits)
         else:
-            url, user = self._library.URL(self.way.proxy), _user_of(self.way.proxy)
+            url, user = self._library.URL(self.way.proxy), proxy_user(self.way.proxy)
             bare = self._library.URL(scheme=url.scheme, host=url.host, port=url.port, target=b"/")
             pool = self._library.AsyncHTTPProxy(bare, proxy_auth=user, **limits)
         return pool
@@ -327,15 +328,6 @@ def meanings(library: ModuleType) -> Meanings:
         (library.NetworkError, NetworkError, broke),
         (OSError, NetworkError, broke),
     )
-
-
-def _user_of(proxy: str) -> tuple[str, str] | None:
-    from urllib.parse import unquote, urlsplit
-
-    parts = urlsplit(proxy)
-    if parts.username is None:
-        return None
-    return unquote(parts.username), unquote(parts.password or "")
 
 
 async def _closed(pool: httpcore.AsyncConnectionPool) -> None:

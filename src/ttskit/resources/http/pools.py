@@ -55,6 +55,7 @@ class Pools:
     def __init__(self, options: HTTPOptions | None = None) -> None:
         self.options = options or HTTPOptions()
         self._by_loop: WeakKeyDictionary[object, dict[Origin, Transport]] = WeakKeyDictionary()
+        self._ways: dict[Origin, Way] = {}
         self._process = os.getpid()
         self._making: WeakKeyDictionary[object, anyio.Lock] = WeakKeyDictionary()
         self._is_closed = False
@@ -95,11 +96,13 @@ class Pools:
             return transports[origin]
 
     async def way(self, origin: Origin) -> Way:
-        """Return how an origin is reached.
+        """Return how an origin is reached; found out once.
 
         Raises:
             ConfigurationError: The certificates or the proxy cannot be used.
         """
+        if (known := self._ways.get(origin)) is not None:
+            return known
         options, proxy = self.options, None
         if not is_loopback(origin.host):
             proxy = options.proxy or proxy_for(origin, trust_env=options.trust_env)
@@ -109,7 +112,8 @@ class Pools:
             tls = await to_thread.run_sync(
                 lambda: tls_context(options.ca_file, trust_env=options.trust_env)
             )
-        return Way(tls, proxy, options.connect_s, options.silence_s)
+        way = self._ways[origin] = Way(tls, proxy, options.connect_s, options.silence_s)
+        return way
 
     async def _made(self, origin: Origin) -> Transport:
         way = await self.way(origin)

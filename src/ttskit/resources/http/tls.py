@@ -7,6 +7,7 @@ import ssl
 import urllib.request
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from ttskit.errors import ConfigurationError
 from ttskit.resources.http.address import Origin
@@ -56,3 +57,11 @@ def proxy_for(origin: Origin, *, trust_env: bool) -> str | None:
     if not proxy:
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def proxy_user(proxy: str) -> tuple[str, str] | None:
+    """Return the name and the password in a proxy's URL; None: it has none."""
+    parts = urlsplit(proxy)
+    if parts.username is None:
+        return None
+    return unquote(parts.username), unquote(parts.password or "")

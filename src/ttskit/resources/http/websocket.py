@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import anyio
 from anyio.abc import ByteStream
@@ -31,7 +31,8 @@ from ttskit.errors import (
     TTSError,
 )
 from ttskit.resources.http.address import Origin
-from ttskit.resources.http.wire import Headers, Incoming, Meanings, Way, translated
+from ttskit.resources.http.tls import proxy_user
+from ttskit.resources.http.wire import Headers, Incoming, Meanings, Way, translated, without_frames
 
 if TYPE_CHECKING:
     from websockets.client import ClientProtocol
@@ -313,9 +314,8 @@ async def _tunnelled(origin: Origin, proxy: str) -> ByteStream:
     try:
         place = f"{origin.host}:{origin.port}"
         lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
-        if parts.username is not None:
-            user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            encoded = base64.b64encode(user.encode()).decode()
+        if user := proxy_user(proxy):
+            encoded = base64.b64encode(":".join(user).encode()).decode()
             lines.append(f"Proxy-Authorization: Basic {encoded}")
         await stream.send("\r\n".join([*lines, "", ""]).encode())
         head = b""
@@ -338,7 +338,7 @@ def _ours(origin: Origin) -> Iterator[None]:
     except TTSError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, it is one of ours from here on
-        raise translated(error, origin, _MEANINGS) from error.with_traceback(None)
+        raise translated(error, origin, _MEANINGS) from without_frames(error)
 
 
 def _text(data: bytes) -> str:
