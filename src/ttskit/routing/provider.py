@@ -12,6 +12,7 @@ import anyio
 from pydantic import SecretStr
 
 from ttskit.adapters.base import Adapter, AdapterOptions, AudioSource, Runs, Utterance
+from ttskit.adapters.models import MILLION
 from ttskit.errors import ProviderTimeoutError, ServiceClosedError
 from ttskit.resilience.alarm import Alarm
 from ttskit.resilience.clocks import Watched
@@ -33,7 +34,6 @@ LOCAL_QUEUE = 4_000
 LOCAL_FIRST_AUDIO_S = 60.0
 """A local engine's first call loads its weights, and many give an utterance when it is whole."""
 CLOSE_TIMEOUT_S = 2.0
-MILLION = 1_000_000
 T = TypeVar("T")
 
 
