@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from itertools import chain
 
-from pydantic import BaseModel
-
 from tools.markdown import table
 from tools.schema import Schema, default, field_docs, schema_of, values
 from ttskit.adapters.azure import AzureAdapter
@@ -24,7 +22,6 @@ from ttskit.adapters.hibari import HibariAdapter
 from ttskit.adapters.hume import HumeAdapter
 from ttskit.adapters.lmnt import LMNTAdapter
 from ttskit.adapters.openai import OpenAIAdapter
-from ttskit.adapters.options import CallOptions
 from ttskit.adapters.piper import PiperAdapter
 from ttskit.adapters.polly import PollyAdapter
 from ttskit.adapters.wyoming import WyomingAdapter
@@ -142,7 +139,7 @@ def capability_fields_table() -> str:
 def adapter_options_table(adapter: AdapterClass) -> str:
     """Return an adapter's keys in tts.yaml, and which of them a request may set."""
     model = adapter.options_model
-    call = _call_model(adapter)
+    call = adapter.call_model
     top, per_call = schema_of(model), schema_of(call)
     docs = field_docs(call) | field_docs(model)
     shared = schema_of(ProviderSettings).properties
@@ -213,11 +210,6 @@ def _shown(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(f"`{one}`" for one in value)
     return str(value)
-
-
-def _call_model(adapter: AdapterClass) -> type[BaseModel]:
-    model: type[BaseModel] = getattr(adapter, "call_model", CallOptions)
-    return model
 
 
 def _first_line(documented: type) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, get_args, get_orig
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import override
 
+from ttskit.adapters.options import CallOptions, CallOptionsT, checked_options
 from ttskit.errors import ConfigurationError, DependencyMissingError
 from ttskit.request import Timestamps
 from ttskit.voices import Voice
@@ -181,6 +182,8 @@ class Adapter(ABC, Generic[OptionsT_co]):
     capabilities: Capabilities
     """The class's own; an instance may narrow them to what its settings allow."""
     options_model: ClassVar[type[AdapterOptions]] = AdapterOptions
+    call_model: ClassVar[type[CallOptions]] = CallOptions
+    """What one request may set through ``provider_options``."""
     requires: ClassVar[tuple[Requirement, ...]] = ()
     secrets: ClassVar[Mapping[str, str]] = {}
     """Option name to the provider's customary environment variable."""
@@ -251,6 +254,10 @@ class Adapter(ABC, Generic[OptionsT_co]):
 
     async def close(self) -> None:
         """Give everything back; called once, after the last utterance."""
+
+    def _own(self, model: type[CallOptionsT], utterance: Utterance) -> CallOptionsT:
+        """Return the request's own options, checked; all unset where there are none."""
+        return checked_options(model, utterance.options, provider=self.provider) or model()
 
     def _require_packages(self) -> None:
         """Raise ``DependencyMissingError`` where a package of ``requires`` is not installed."""

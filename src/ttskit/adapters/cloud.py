@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from ttskit.adapters.base import Adapter, AdapterOptions, Utterance
 from ttskit.adapters.models import price
-from ttskit.adapters.options import CallOptions, CallOptionsT, checked_options, given
+from ttskit.adapters.options import given
 from ttskit.adapters.refusals import Refusals
 from ttskit.codecs.sniff import HEAD_BYTES, sniff
 from ttskit.errors import InvalidResponseError
@@ -89,7 +89,6 @@ class CloudAdapter(Adapter[CloudOptionsT]):
     """An adapter over a server: it says what is sent and what comes back, the rest is here."""
 
     refusals: ClassVar[Refusals]
-    call_model: ClassVar[type[CallOptions]] = CallOptions
     default_model: ClassVar[str | None] = None
     """What the provider takes where no model is named."""
     _http: HTTPClient
@@ -136,10 +135,6 @@ class CloudAdapter(Adapter[CloudOptionsT]):
         if not known:
             return self.options
         return self.options.model_copy(update={name: set_here[name] for name in known})
-
-    def _own(self, model: type[CallOptionsT], utterance: Utterance) -> CallOptionsT:
-        """Return the request's own options, checked; all unset where there are none."""
-        return checked_options(model, utterance.options, provider=self.provider) or model()
 
 
 def first_of_all(form: str, formats: Iterable[str]) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from ttskit.adapters.base import (
     TimedText,
     Utterance,
 )
-from ttskit.adapters.options import CallOptions, checked_options, voice_not_found
+from ttskit.adapters.options import CallOptions, voice_not_found
 from ttskit.errors import (
     ConfigurationError,
     InvalidResponseError,
@@ -162,8 +162,7 @@ class EdgeAdapter(Adapter[EdgeOptions]):
     def _spoken(self, utterance: Utterance) -> Communicate:
         from edge_tts import Communicate
 
-        own = checked_options(EdgeCallOptions, utterance.options, provider=self.provider)
-        pitch = None if own is None else own.pitch_hz
+        pitch = self._own(EdgeCallOptions, utterance).pitch_hz
         is_timed = utterance.timestamps is not Timestamps.NONE
         return Communicate(
             utterance.text,

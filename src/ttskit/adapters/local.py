@@ -6,12 +6,12 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from typing_extensions import override
 
 from ttskit.adapters.base import Adapter, AdapterOptions, AudioSource, TimedText, Utterance
-from ttskit.adapters.options import CallOptions, checked_options
+from ttskit.adapters.options import checked_options
 from ttskit.errors import InvalidResponseError
 from ttskit.request import Timestamps
 from ttskit.resources.engine import Engine, EngineChunk, EngineJob, JsonValue
@@ -31,7 +31,6 @@ class LocalAdapter(Adapter[LocalOptionsT]):
     ``check`` or by the first utterance, whichever comes first.
     """
 
-    call_model: ClassVar[type[CallOptions]] = CallOptions
     _host: EngineHost
 
     @abstractmethod

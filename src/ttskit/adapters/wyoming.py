@@ -24,7 +24,7 @@ from ttskit.adapters.base import (
     Runs,
     Utterance,
 )
-from ttskit.adapters.options import CallOptions, checked_options
+from ttskit.adapters.options import CallOptions
 from ttskit.adapters.replies import Shape
 from ttskit.adapters.wyoming_events import Event, read_event
 from ttskit.adapters.wyoming_voices import SERVERS_OWN, Choice, Offer
@@ -152,9 +152,9 @@ class WyomingAdapter(Adapter[WyomingOptions]):
     @override
     @asynccontextmanager
     async def synthesize(self, utterance: Utterance) -> AsyncIterator[AudioSource]:
-        own = checked_options(WyomingCallOptions, utterance.options, provider=self.provider)
+        own = self._own(WyomingCallOptions, utterance)
         async with self._socket.connect() as connection:
-            speech = await self._begun(connection, utterance, own or WyomingCallOptions())
+            speech = await self._begun(connection, utterance, own)
             yield AudioSource(
                 speech,
                 format=speech.format,
