@@ -301,7 +301,10 @@ async def test_a_prompt_and_markup_are_for_one_request(server: FaultyServer) -> 
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("form", ["pcm", "wav", "mp3", "opus", "mulaw", "m4a"])
+@pytest.mark.parametrize(
+    "form",
+    ["pcm", "wav", "mp3", "opus", "mulaw", pytest.param("m4a", marks=pytest.mark.engine("av"))],
+)
 async def test_every_format_is_what_it_is_said_to_be(server: FaultyServer, form: str) -> None:
     source, data = await said(server, Utterance("One two."), format=form)
     heard = decode(data, source.format, sample_rate=source.sample_rate)
