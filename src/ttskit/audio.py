@@ -15,7 +15,7 @@ from ttskit.errors import InvalidParameterError
 from ttskit.files import StrPath, safe_path, write_atomically
 
 if TYPE_CHECKING:
-    from ttskit.codecs.pcm import Samples
+    from ttskit.codecs.pcm import AnySamples, Samples
     from ttskit.request import AnyFormat, AudioFormat
 
 Span = tuple[int, int]
@@ -184,7 +184,7 @@ class Audio:
     @classmethod
     def from_samples(  # noqa: PLR0913 - keyword-only facts of one recording
         cls,
-        samples: Samples,
+        samples: AnySamples,
         *,
         sample_rate: int,
         format: AnyFormat = "wav",
@@ -201,7 +201,7 @@ class Audio:
         and the ledger is brought to it.
 
         Args:
-            samples: float32, shape (frames,) or (frames, channels).
+            samples: float32, shape (frames,) or (frames, channels); 16-bit PCM stays as it is.
             sample_rate: Of the samples and the ledger, Hz.
             format: What to encode to.
             words: Becomes the field of that name, and so do the others.

@@ -6,13 +6,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ttskit.codecs.pcm import check_finite, from_pcm, to_int16, to_pcm
+from ttskit.codecs.pcm import (
+    as_samples,
+    check_finite,
+    concatenated,
+    from_pcm,
+    to_int16,
+    to_pcm,
+)
 from ttskit.errors import InvalidResponseError
 
 
 @given(hnp.arrays(np.dtype("<i2"), st.integers(0, 500)))
 def test_every_16_bit_number_survives_the_round_trip(numbers: np.ndarray) -> None:
     assert to_pcm(from_pcm(numbers.tobytes())) == numbers.tobytes()
+
+
+def test_numbers_as_they_came_are_converted_only_beside_others() -> None:
+    numbers, floats = np.array([-32768, 16384], np.int16), np.array([0.25], np.float32)
+    assert concatenated([numbers, numbers]).dtype == np.int16
+    mixed = concatenated([numbers, floats])
+    assert mixed.dtype == np.float32
+    assert mixed.tolist() == [-1.0, 0.5, 0.25]
+    assert as_samples(floats) is floats
 
 
 @pytest.mark.parametrize(

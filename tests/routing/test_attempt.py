@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import numpy as np
 import pytest
+from typing_extensions import override
 
 from ttskit import AsyncTTSService
-from ttskit.adapters.base import NATIVE, UNSUPPORTED
+from ttskit.adapters.base import NATIVE, UNSUPPORTED, AudioSource, Utterance
 from ttskit.audio import TimingSource
 from ttskit.testing import MockAdapter, transcribe
 
@@ -88,3 +92,38 @@ async def test_a_quieter_backup_is_brought_to_the_level_of_the_first_voice() -> 
         for name in ("loud", "quiet")
     ]
     assert levels[1] == pytest.approx(levels[0], rel=0.2)
+
+
+class _Recorded(MockAdapter):
+    """Sends the same 16-bit numbers whatever the text, cut in the middle of some."""
+
+    name = "recorded"
+    pcm = np.random.default_rng(3).integers(-32_768, 32_767, 24_000, np.int16).tobytes()
+
+    @override
+    @asynccontextmanager
+    async def synthesize(self, utterance: Utterance) -> AsyncIterator[AudioSource]:
+        async def pieces() -> AsyncIterator[bytes]:
+            for start in range(0, len(self.pcm), 4_999):
+                yield self.pcm[start : start + 4_999]
+
+        yield AudioSource(pieces(), format="pcm", sample_rate=24_000)
+
+
+@pytest.mark.parametrize("delivery", ["exact", "live"])
+async def test_pcm_that_nothing_changes_is_what_the_provider_sent(delivery: str) -> None:
+    async with AsyncTTSService(providers=[_Recorded()]) as tts:
+        audio = await tts.synthesize("One two three.", format="pcm")
+        async with tts.stream("One two three.", delivery=delivery) as speech:
+            streamed = b"".join([chunk.pcm async for chunk in speech])
+    assert audio.data == _Recorded.pcm
+    assert streamed == _Recorded.pcm
+
+
+async def test_pcm_is_changed_where_that_was_asked_for() -> None:
+    async with AsyncTTSService(providers=[_Recorded()]) as tts:
+        softer = await tts.synthesize("One two three.", volume=-6)
+        slower = await tts.synthesize("One two three.", sample_rate=12_000)
+    sent = np.frombuffer(_Recorded.pcm, "<i2") / 32_768
+    assert np.allclose(softer.samples, sent * 10 ** (-6 / 20), atol=1 / 32_768)
+    assert slower.frames == 12_000

@@ -89,10 +89,7 @@ def open_decoder(
         InvalidParameterError: A raw format without its sample rate, or channels out of range.
     """
     name = format_info(format).name
-    if name in _RAW and not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
-        raise InvalidParameterError(f"{name} needs the sample rate it was made with")
-    if not 1 <= channels <= _MAX_CHANNELS:
-        raise InvalidParameterError(f"audio has 1 to {_MAX_CHANNELS} channels here")
+    check_raw(name, sample_rate, channels)
     reader = _reader(name, _RawShape(sample_rate, channels), backend)
     return _FileDecoder(name, reader, max_seconds)
 
@@ -125,7 +122,7 @@ def decode(
     found = sniff(data[:HEAD_BYTES])
     name = format_info(format).name if format else found
     if name is None:
-        _refuse_head(data[:HEAD_BYTES], None)
+        refuse_head(data[:HEAD_BYTES], None)
         raise InvalidResponseError("this is no audio of a known format")
     decoder = open_decoder(
         name, sample_rate=sample_rate, channels=channels, max_seconds=max_seconds, backend=backend
@@ -161,12 +158,12 @@ class _FileDecoder:
                 self._head = data
                 return self._gathered(())
             self._head = None
-            _refuse_head(data[:HEAD_BYTES], self._name)
+            refuse_head(data[:HEAD_BYTES], self._name)
         return self._gathered(self._reader.feed(data))
 
     def finish(self) -> Samples:
         if self._head is not None:
-            _refuse_head(self._head, self._name)
+            refuse_head(self._head, self._name)
         samples = self._gathered(self._last_blocks(self._head or b""))
         if not self._frames:
             raise InvalidResponseError(f"the {self._name} holds no audio")
@@ -192,7 +189,7 @@ class _FileDecoder:
                 raise InvalidResponseError(f"no speech has {channels} channels at {rate} Hz")
             self._frames += len(block)
             if self._max_seconds is not None and self._frames > self._max_seconds * rate:
-                raise InvalidResponseError(f"the audio is longer than {self._max_seconds:g} s")
+                raise too_long(self._max_seconds)
             check_finite(block)
             if len(block):
                 yield block
@@ -255,7 +252,24 @@ def _reader(name: AudioFormat, shape: _RawShape, backend: Backend | None) -> Rea
     return AvPacketReader(name) if incremental else AvFileReader()
 
 
-def _refuse_head(head: bytes, name: AudioFormat | None) -> None:
+def check_raw(name: AudioFormat, sample_rate: int, channels: int) -> None:
+    """Accept what is told of audio that cannot tell it itself, or raise.
+
+    Raises:
+        InvalidParameterError: A raw format without its sample rate, or channels out of range.
+    """
+    if name in _RAW and not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
+        raise InvalidParameterError(f"{name} needs the sample rate it was made with")
+    if not 1 <= channels <= _MAX_CHANNELS:
+        raise InvalidParameterError(f"audio has 1 to {_MAX_CHANNELS} channels here")
+
+
+def too_long(max_seconds: float | None) -> InvalidResponseError:
+    """Return the error for more audio than allowed."""
+    return InvalidResponseError(f"the audio is longer than {max_seconds:g} s")
+
+
+def refuse_head(head: bytes, name: AudioFormat | None) -> None:
     """Refuse what begins like something other than the audio that was expected.
 
     Raises:

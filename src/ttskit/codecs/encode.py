@@ -9,7 +9,7 @@ from typing_extensions import override
 from ttskit.codecs.foreign import translated
 from ttskit.codecs.formats import Backend, FormatInfo, choose_backend, format_info, supported_rate
 from ttskit.codecs.mulaw import to_mulaw
-from ttskit.codecs.pcm import Samples, check_finite, to_pcm
+from ttskit.codecs.pcm import AnySamples, as_samples, check_finite, to_pcm
 from ttskit.codecs.resample import HIGHEST_RATE, LOWEST_RATE, Resampler
 from ttskit.codecs.spec import Spec, Writer
 from ttskit.codecs.splice import match_channels
@@ -31,7 +31,7 @@ class Encoder(Protocol):
     def sample_rate(self) -> int:
         """Hz that the file has; differs from what is fed where the format cannot carry that."""
 
-    def encode(self, samples: Samples) -> bytes:
+    def encode(self, samples: AnySamples) -> bytes:
         """Return the bytes that are ready after these further frames; may be empty.
 
         Raises:
@@ -89,7 +89,7 @@ def open_encoder(  # noqa: PLR0913 - keyword-only facts of one file
 
 
 def encode(
-    samples: Samples,
+    samples: AnySamples,
     format: str,
     *,
     sample_rate: int,
@@ -132,17 +132,19 @@ class _FileEncoder:
     def sample_rate(self) -> int:
         return self._spec.sample_rate
 
-    def encode(self, samples: Samples) -> bytes:
+    def encode(self, samples: AnySamples) -> bytes:
         check_finite(samples)
         matched = match_channels(samples, self._spec.channels)
-        return self._write(self._resampler.feed(matched) if self._resampler else matched)
+        if self._resampler is not None:
+            matched = self._resampler.feed(as_samples(matched))
+        return self._write(matched)
 
     def finish(self) -> bytes:
         last = self._write(self._resampler.finish()) if self._resampler else b""
         with translated(UnsupportedFormatError, self._failure):
             return last + self._writer.close()
 
-    def _write(self, samples: Samples) -> bytes:
+    def _write(self, samples: AnySamples) -> bytes:
         with translated(UnsupportedFormatError, self._failure):
             return self._writer.write(samples)
 
@@ -154,7 +156,7 @@ class _RawWriter(Writer):
         self._to_bytes = to_mulaw if spec.format is AudioFormat.MULAW else to_pcm
 
     @override
-    def write(self, samples: Samples) -> bytes:
+    def write(self, samples: AnySamples) -> bytes:
         return self._to_bytes(samples)
 
     @override

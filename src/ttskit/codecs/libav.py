@@ -13,7 +13,7 @@ from av.audio.codeccontext import AudioCodecContext
 from typing_extensions import override
 
 from ttskit.codecs.mpeg import FrameCutter, Gapless, adts_frame_size, gapless, mp3_frame_size
-from ttskit.codecs.pcm import Samples, as_frames
+from ttskit.codecs.pcm import AnySamples, Samples, as_frames, as_samples
 from ttskit.codecs.sink import Sink
 from ttskit.codecs.spec import Reader, Spec, Writer
 from ttskit.codecs.whole import check_whole
@@ -95,9 +95,9 @@ class AvWriter(Writer):
         self._frames = 0
 
     @override
-    def write(self, samples: Samples) -> bytes:
+    def write(self, samples: AnySamples) -> bytes:
         if len(samples):
-            self._encode(self._frame(samples))
+            self._encode(self._frame(as_samples(samples)))
         return self._sink.take()
 
     @override

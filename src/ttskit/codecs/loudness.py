@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ttskit.codecs.pcm import Samples, as_frames
+from ttskit.codecs.pcm import AnySamples, AnySamplesT, Samples, as_frames, as_samples
 
 SILENCE_DB = -70.0
 """dBFS below which a block is silence; the absolute gate of BS.1770."""
@@ -23,12 +23,12 @@ _KNEE = 0.85
 """Where limiting sets in, -1.4 dBFS; below it samples are only scaled."""
 
 
-def speech_level(samples: Samples, sample_rate: int) -> float | None:
+def speech_level(samples: AnySamples, sample_rate: int) -> float | None:
     """Return the active-speech level in dBFS (0 is a full-scale square wave); None for silence.
 
     Pauses, however long, do not lower it.
     """
-    powers = _block_powers(samples, sample_rate)
+    powers = _block_powers(as_samples(samples), sample_rate)
     active = powers[powers > _power(SILENCE_DB)]
     if not active.size:
         return None
@@ -46,7 +46,7 @@ def gain_to(level: float | None, target: float, *, limit_db: float = 12.0) -> fl
     return max(-limit_db, min(limit_db, target - level))
 
 
-def apply_gain(samples: Samples, db: float) -> Samples:
+def apply_gain(samples: AnySamplesT, db: float) -> AnySamplesT | Samples:
     """Return the samples louder or softer by ``db``.
 
     Amplified peaks above -1.4 dBFS are bent towards full scale instead of cut off, so the result
@@ -54,7 +54,7 @@ def apply_gain(samples: Samples, db: float) -> Samples:
     """
     if db == 0:
         return samples
-    scaled = samples * np.float32(10 ** (db / 20))
+    scaled = as_samples(samples) * np.float32(10 ** (db / 20))
     return _limited(scaled) if db > 0 else scaled
 
 

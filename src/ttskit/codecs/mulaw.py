@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ttskit.codecs.pcm import Samples, to_int16
+from ttskit.codecs.pcm import AnySamples, Samples, to_int16
 
 _BIAS = 132
 """Added before the logarithm, on the 16-bit scale (33 on G.711's 14-bit one)."""
@@ -15,7 +15,7 @@ _LARGEST = 32_635
 """The greatest magnitude that fits once the bias is added."""
 
 
-def to_mulaw(samples: Samples) -> bytes:
+def to_mulaw(samples: AnySamples) -> bytes:
     """Return the samples as interleaved µ-law, one byte each; beyond full scale is clipped."""
     return _codes()[to_int16(samples).view(np.uint16)].tobytes()
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import soxr
 
-from ttskit.codecs.pcm import Samples
+from ttskit.codecs.pcm import AnySamplesT, Samples, as_samples
 from ttskit.errors import InvalidParameterError
 
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
 """Hz that can be resampled from and to: beyond what any engine, file or sound card uses."""
 
 
-def resample(samples: Samples, *, source_rate: int, target_rate: int) -> Samples:
+def resample(samples: AnySamplesT, *, source_rate: int, target_rate: int) -> AnySamplesT | Samples:
     """Return the samples at another sample rate; duration and pitch stay.
 
     Args:
@@ -30,7 +30,9 @@ def resample(samples: Samples, *, source_rate: int, target_rate: int) -> Samples
     if source_rate == target_rate or not len(samples):
         return samples
     wanted = _resampled_length(len(samples), source_rate, target_rate)
-    return _fitted(soxr.resample(samples, source_rate, target_rate, quality="HQ"), wanted)
+    return _fitted(
+        soxr.resample(as_samples(samples), source_rate, target_rate, quality="HQ"), wanted
+    )
 
 
 class Resampler:

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from ttskit.codecs.blocks import Blocks
 from ttskit.codecs.mpeg import FrameCutter, mp3_frame_size
-from ttskit.codecs.pcm import Samples, to_int16
+from ttskit.codecs.pcm import AnySamples, Samples, as_samples, to_int16
 from ttskit.codecs.sink import Sink
 from ttskit.codecs.spec import Reader, Spec, Writer
 from ttskit.codecs.whole import check_whole
@@ -58,8 +58,8 @@ class SndfileWriter(Writer):
         )
 
     @override
-    def write(self, samples: Samples) -> bytes:
-        for block in self._blocks.feed(samples):
+    def write(self, samples: AnySamples) -> bytes:
+        for block in self._blocks.feed(as_samples(samples)):
             self._put(block)
         return self._corrected(self._sink.take())
 

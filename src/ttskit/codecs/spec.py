@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ttskit.codecs.pcm import Samples
+from ttskit.codecs.pcm import AnySamples, Samples
 from ttskit.request import AudioFormat
 
 
@@ -30,7 +30,7 @@ class Writer(ABC):
     """Turns samples of the spec's rate and channels into the bytes of one file."""
 
     @abstractmethod
-    def write(self, samples: Samples) -> bytes:
+    def write(self, samples: AnySamples) -> bytes:
         """Take some frames, and return the bytes that are ready."""
 
     @abstractmethod

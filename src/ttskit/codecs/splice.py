@@ -7,7 +7,7 @@ from typing import cast
 
 import numpy as np
 
-from ttskit.codecs.pcm import Samples, as_frames
+from ttskit.codecs.pcm import AnySamples, AnySamplesT, Samples, as_frames, as_samples
 
 SILENCE_DB = -50.0
 """dBFS of the loudest sample that still passes for silence at the edge of speech."""
@@ -21,7 +21,7 @@ def silence(seconds: float, sample_rate: int, channels: int = 1) -> Samples:
     return np.zeros(frames if channels == 1 else (frames, channels), np.float32)
 
 
-def match_channels(samples: Samples, channels: int) -> Samples:
+def match_channels(samples: AnySamplesT, channels: int) -> AnySamplesT | Samples:
     """Return the samples with so many channels: (frames,) for one, (frames, channels) for more.
 
     Mono goes to every channel alike; otherwise the channels are averaged first.
@@ -31,18 +31,19 @@ def match_channels(samples: Samples, channels: int) -> Samples:
     frames = as_frames(samples)
     if frames.shape[1] == channels:
         return frames[:, 0] if channels == 1 else frames
-    mono = frames.mean(axis=1, dtype=np.float32, keepdims=True)
+    mono = as_samples(frames).mean(axis=1, dtype=np.float32, keepdims=True)
     return mono[:, 0] if channels == 1 else np.repeat(mono, channels, axis=1)
 
 
 def speech_bounds(
-    samples: Samples, sample_rate: int, *, keep_s: float = 0.05, threshold_db: float = SILENCE_DB
+    samples: AnySamples, sample_rate: int, *, keep_s: float = 0.05, threshold_db: float = SILENCE_DB
 ) -> tuple[int, int]:
     """Return the first frame of speech and the one after its last, with ``keep_s`` s around it.
 
     Silence alone gives (0, 0).
     """
-    audible = np.flatnonzero((np.abs(as_frames(samples)) > _amplitude(threshold_db)).any(axis=1))
+    frames = as_frames(as_samples(samples))
+    audible = np.flatnonzero((np.abs(frames) > _amplitude(threshold_db)).any(axis=1))
     if not audible.size:
         return 0, 0
     keep = round(keep_s * sample_rate)

@@ -11,7 +11,7 @@ import numpy as np
 from typing_extensions import override
 
 from ttskit.codecs.mulaw import from_mulaw
-from ttskit.codecs.pcm import Samples, from_pcm, to_pcm
+from ttskit.codecs.pcm import AnySamples, Samples, from_pcm, to_pcm
 from ttskit.codecs.spec import Reader, Spec, Writer
 from ttskit.errors import InvalidResponseError
 
@@ -65,7 +65,7 @@ class WavWriter(Writer):
         self._frames = 0
 
     @override
-    def write(self, samples: Samples) -> bytes:
+    def write(self, samples: AnySamples) -> bytes:
         if self._spec.streaming:
             return self._header(self._spec.frames) + to_pcm(samples)
         self._held.append(to_pcm(samples))

@@ -15,7 +15,7 @@ import numpy as np
 from ttskit.adapters.base import AudioSource, Support, TimedText
 from ttskit.audio import Notice, TimingSource, WordTiming
 from ttskit.codecs.loudness import apply_gain
-from ttskit.codecs.pcm import Samples, as_frames, concatenated
+from ttskit.codecs.pcm import AnySamples, Samples, as_frames, as_samples, concatenated
 from ttskit.codecs.splice import FADE_S, fade_edges, silence
 from ttskit.errors import InvalidResponseError
 from ttskit.request import SpeechOptions, Timestamps
@@ -318,13 +318,15 @@ class Broadcast:
         if self._has_begun:
             self._put(silence(0.0, self._rate, self._channels), ends=True)
 
-    def _feed(self, samples: Samples, decoding: Decoding, source: AudioSource, part: Part) -> None:
+    def _feed(
+        self, samples: AnySamples, decoding: Decoding, source: AudioSource, part: Part
+    ) -> None:
         if not len(samples):
             return
         if self._call is None:
             release = Release(part.text, decoding.sample_rate, pace_s=self._pace(part))
             self._call = _Call(part, release, self._seconds + self._pending_silence)
-        louder = apply_gain(samples, part.role.settings.gain)
+        louder = apply_gain(as_samples(samples), part.role.settings.gain)
         ready = self._call.release.feed(louder, tuple(source.words))
         if len(ready):
             self._begin(decoding.sample_rate, ready)

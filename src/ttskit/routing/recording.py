@@ -11,7 +11,8 @@ from ttskit.adapters.base import AudioSource
 from ttskit.audio import Notice, TimingSource, WordTiming
 from ttskit.codecs.decode import Decoder, open_decoder
 from ttskit.codecs.loudness import apply_gain
-from ttskit.codecs.pcm import Samples, concatenated
+from ttskit.codecs.pcm import AnySamples, Samples, concatenated
+from ttskit.codecs.pcm_frames import PcmFrames
 from ttskit.codecs.resample import resample
 from ttskit.codecs.splice import match_channels, silence, speech_bounds
 from ttskit.errors import InvalidResponseError
@@ -64,7 +65,7 @@ class Recorder(Protocol):
 class _Heard(NamedTuple):
     """The whole audio of one call, found to be speech."""
 
-    samples: Samples
+    samples: AnySamples
     sample_rate: int
     source: AudioSource
 
@@ -90,7 +91,7 @@ class Recording:
         self._passage = passage
         self._emit = emit
         self._heard: _Heard | None = None
-        self._parts: list[Samples] = []
+        self._parts: list[AnySamples] = []
         self._words: list[WordTiming] = []
         self._sample_rate = 0
         self._channels = 1
@@ -157,7 +158,7 @@ class Recording:
     def break_off(self) -> None:
         """Nothing was delivered, so nothing is to be ended."""
 
-    def _add(self, samples: Samples, sample_rate: int) -> float:
+    def _add(self, samples: AnySamples, sample_rate: int) -> float:
         """Append audio and return the second at which it starts."""
         if not self._sample_rate:
             self._sample_rate = sample_rate
@@ -170,7 +171,7 @@ class Recording:
         self._append(match_channels(samples, self._channels))
         return start
 
-    def _append(self, samples: Samples) -> None:
+    def _append(self, samples: AnySamples) -> None:
         self._parts.append(samples)
         self._frames += len(samples)
 
@@ -225,15 +226,17 @@ class Decoding:
 
     def __init__(self, source: AudioSource) -> None:
         self._declared = source.sample_rate
-        self._decoder: Decoder | None = None
-        if source.format != "f32":
+        self._decoder: Decoder | PcmFrames | None = None
+        if source.format == "pcm":
+            self._decoder = PcmFrames(source.sample_rate, source.channels)
+        elif source.format != "f32":
             self._decoder = open_decoder(
                 source.format, sample_rate=source.sample_rate, channels=source.channels
             )
         self.sample_rate = source.sample_rate
         """Hz; where only the encoded audio tells, known once samples came."""
 
-    def decode(self, chunk: object) -> Samples:
+    def decode(self, chunk: object) -> AnySamples:
         """Return what is ready after this further chunk; may be empty.
 
         Raises:
@@ -245,7 +248,7 @@ class Decoding:
             raise InvalidResponseError(f"a {type(chunk).__name__} came in place of bytes")
         return self._checked(self._decoder, self._decoder.decode(chunk))
 
-    def finish(self) -> Samples:
+    def finish(self) -> AnySamples:
         """Return what is left; called once.
 
         Raises:
@@ -257,7 +260,7 @@ class Decoding:
             else self._checked(self._decoder, self._decoder.finish())
         )
 
-    def _checked(self, decoder: Decoder, samples: Samples) -> Samples:
+    def _checked(self, decoder: Decoder | PcmFrames, samples: AnySamples) -> AnySamples:
         rate = decoder.sample_rate
         if rate and self._declared and rate != self._declared:
             raise InvalidResponseError(f"audio came at {rate} Hz, {self._declared} Hz was due")
@@ -268,7 +271,7 @@ class Decoding:
 _NOTHING: Samples = np.zeros(0, np.float32)
 
 
-async def _read(source: AudioSource) -> tuple[Samples, int]:
+async def _read(source: AudioSource) -> tuple[AnySamples, int]:
     """Return all the source's audio and its rate."""
     decoding = Decoding(source)
     parts = [decoding.decode(chunk) async for chunk in source.chunks]
@@ -276,7 +279,7 @@ async def _read(source: AudioSource) -> tuple[Samples, int]:
     return concatenated([part for part in parts if len(part)]), decoding.sample_rate
 
 
-def _audible(samples: Samples, sample_rate: int) -> tuple[float, float]:
+def _audible(samples: AnySamples, sample_rate: int) -> tuple[float, float]:
     """Return when speech starts and ends, in seconds: the pauses around it hold no words."""
     first, end = speech_bounds(samples, sample_rate, keep_s=0.0)
     return first / sample_rate, end / sample_rate

@@ -22,7 +22,7 @@ from ttskit.audio import (
 from ttskit.codecs.encode import Encoder, open_encoder
 from ttskit.codecs.formats import FORMATS, supported_rate
 from ttskit.codecs.loudness import apply_gain, gain_to, speech_level
-from ttskit.codecs.pcm import Samples, concatenated, to_pcm
+from ttskit.codecs.pcm import AnySamples, Samples, as_samples, concatenated, to_pcm
 from ttskit.codecs.resample import Resampler, resample
 from ttskit.codecs.splice import match_channels, speech_bounds
 from ttskit.errors import InvalidParameterError
@@ -62,7 +62,7 @@ class _Turn:
     _resampler: Resampler | None = None
     _rate: int = 0
 
-    def resampled(self, samples: Samples, take: Take, rate: int) -> Samples:
+    def resampled(self, samples: AnySamples, take: Take, rate: int) -> Samples:
         """Return what is ready at another rate of a turn that comes in several takes."""
         ready = []
         if self._resampler is None or self._rate != take.sample_rate:
@@ -72,7 +72,7 @@ class _Turn:
                 Resampler(take.sample_rate, rate, channels),
                 take.sample_rate,
             )
-        ready.append(self._resampler.feed(samples))
+        ready.append(self._resampler.feed(as_samples(samples)))
         if take.ends:
             ready.append(self._resampler.finish())
             # A turn that failed behind its last word is closed once more, by an empty take.
@@ -108,12 +108,12 @@ class Stage:
         self._encoder: Encoder | None = None
         self._level: float | None = None
         self._first_provider: str | None = None
-        self._reference: tuple[Samples, int] | None = None
+        self._reference: tuple[AnySamples, int] | None = None
         self._turn: _Turn | None = None
         self._utterance_from = 0
         self._is_resumed = False
         self._noticed: set[tuple[str, str, str | None]] = set()
-        self._kept: list[Samples] = []
+        self._kept: list[AnySamples] = []
         self._kept_words: list[WordTiming] = []
         self.ledger = Ledger()
         self.origin = origin
@@ -143,7 +143,7 @@ class Stage:
         self._kept.append(samples)
         self._kept_words += words
 
-    def _record(self, cue: Cue, take: Take) -> tuple[Samples, tuple[WordTiming, ...]]:
+    def _record(self, cue: Cue, take: Take) -> tuple[AnySamples, tuple[WordTiming, ...]]:
         """Enter the take into the record; return its audio and words in those of the request."""
         self._settle_format(take)
         turn = self._turn_of(cue, take)
@@ -226,7 +226,7 @@ class Stage:
         level = speech_level(take.samples, take.sample_rate)
         return 0.0 if level is None or self._level is None else gain_to(level, self._level)
 
-    def _fit(self, take: Take, turn: _Turn) -> Samples:
+    def _fit(self, take: Take, turn: _Turn) -> AnySamples:
         """Return the samples at the rate, channels and loudness of this request."""
         samples = match_channels(take.samples, self.channels)
         if take.is_whole and take.sample_rate != self.sample_rate:
@@ -235,7 +235,7 @@ class Stage:
             samples = turn.resampled(samples, take, self.sample_rate)
         return apply_gain(samples, turn.gain)
 
-    def _joined(self, cue: Cue, take: Take, samples: Samples, turn: _Turn) -> Samples:
+    def _joined(self, cue: Cue, take: Take, samples: AnySamples, turn: _Turn) -> AnySamples:
         """Shorten the pauses where a sentence was cut.
 
         Engines begin and end whatever they say with a pause, as is right between sentences.
@@ -324,13 +324,14 @@ class Stage:
         self.warnings.append(notice)
 
     def _chunks(
-        self, samples: Samples, words: tuple[WordTiming, ...], cue: Cue, take: Take
+        self, taken: AnySamples, words: tuple[WordTiming, ...], cue: Cue, take: Take
     ) -> Iterator[AudioChunk]:
         size = max(1, round(CHUNK_S * self.sample_rate))
+        samples = as_samples(taken)
         origin = self.ledger.frames - len(samples)
         reference = UtteranceRef(cue.passage.index, cue.passage.span)
         # Converted in one go: many small conversions cost several times as much.
-        pcm = to_pcm(samples) if self._format is AudioFormat.PCM else b""
+        pcm = to_pcm(taken) if self._format is AudioFormat.PCM else b""
         width = 2 * self.channels
         is_resumed = take.begins and take.span is not None and take.span[0] > reference.span[0]
         starts = range(0, max(len(samples), bool(words)), size)

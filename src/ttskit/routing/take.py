@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ttskit.audio import Notice, Span, WordTiming
-from ttskit.codecs.pcm import Samples
+from ttskit.codecs.pcm import AnySamples
 
 
 class Take(NamedTuple):
@@ -16,7 +16,8 @@ class Take(NamedTuple):
     ``begins`` it, the last ``ends`` it. The last take of the passage ``completes`` it.
     """
 
-    samples: Samples
+    samples: AnySamples
+    """float32, or 16-bit PCM as it came."""
     sample_rate: int
     words: tuple[WordTiming, ...]
     """Seconds from the start of the provider's turn."""

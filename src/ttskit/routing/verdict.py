@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from ttskit.adapters.base import TimedText
-from ttskit.codecs.pcm import Samples
+from ttskit.codecs.pcm import FULL_SCALE, AnySamples
 from ttskit.errors import InvalidResponseError
 from ttskit.text.words import words
 
@@ -18,11 +20,11 @@ CHARACTERS_JUDGED = 12
 """Shorter texts ("Hm.", "10") say too little about how long they take."""
 
 
-def check_speech(samples: Samples, sample_rate: int, text: str, *, speed: float = 1.0) -> None:
+def check_speech(samples: AnySamples, sample_rate: int, text: str, *, speed: float = 1.0) -> None:
     """Accept the audio of one utterance, or raise.
 
     Args:
-        samples: The whole utterance.
+        samples: The whole utterance, float32 or as 16-bit PCM.
         sample_rate: Hz.
         text: What was to be said.
         speed: The factor that was asked for.
@@ -34,6 +36,8 @@ def check_speech(samples: Samples, sample_rate: int, text: str, *, speed: float 
         raise InvalidResponseError("no audio came for the text")
     # Without a copy of the absolute values: its memory would cost more than the two searches.
     peak = max(float(samples.max()), -float(samples.min()))
+    if samples.dtype == np.int16:
+        peak /= FULL_SCALE
     if not math.isfinite(peak):
         raise InvalidResponseError("the audio holds numbers that are no samples")
     if peak < SILENCE_PEAK:
