@@ -181,6 +181,18 @@ def test_without_word_times_at_most_a_word_or_two_is_said_again_or_lost(at: floa
     assert heard[-1] == "fourteen."
 
 
+@given(cuts=st.lists(st.integers(1, 400), min_size=1, max_size=12))
+def test_untimed_audio_is_let_go_at_once_and_never_more_than_came(cuts: list[int]) -> None:
+    release = Release("one two three four", 1_000, pace_s=0.065)
+    heard, came = 0, 0
+    for frames in cuts:
+        came += frames
+        heard += len(release.feed(np.full(frames, 0.5, np.float32)))
+        assert came - heard <= min(300, 0.2 * came + 1)
+        assert heard > 0 or came < 5
+    assert heard + len(release.finish()) == came
+
+
 def test_what_was_changed_in_the_text_is_reported_once() -> None:
     first, second = pair()
     first.faults.die_mid_stream(at=0.7)

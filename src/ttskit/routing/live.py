@@ -29,6 +29,9 @@ from ttskit.text.passage import Passage
 
 HOLD_S = 0.3
 """Audio held back where words are not timed: somewhere in it is the pause between two words."""
+HOLD_SHARE = 0.2
+"""The most of what came that is held back: so the first sound is heard at once, and a provider that
+is a quarter faster than speech never lets the listener run dry."""
 QUIET_S = 0.01
 """The pause at which untimed speech is cut is looked for in steps of this length."""
 CHARACTER_S = 0.065
@@ -105,7 +108,8 @@ class Release:
         if self._audible_at is None:
             return samples[:0]
         if self._pace_s is not None:
-            return self._let_go(self.received - round(HOLD_S * self.sample_rate))
+            held = min(round(HOLD_S * self.sample_rate), round(HOLD_SHARE * self.received))
+            return self._let_go(self.received - held)
         return self._let_go(self._end_of_words())
 
     def finish(self) -> Samples:
