@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, get_args, get_orig
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import override
 
-from ttskit.adapters.options import CallOptions, CallOptionsT, checked_options
+from ttskit.adapters.options import CallOptions, CallOptionsT, checked_options, unset
 from ttskit.errors import ConfigurationError, DependencyMissingError
 from ttskit.request import Timestamps
 from ttskit.voices import Voice
@@ -257,7 +257,7 @@ class Adapter(ABC, Generic[OptionsT_co]):
 
     def _own(self, model: type[CallOptionsT], utterance: Utterance) -> CallOptionsT:
         """Return the request's own options, checked; all unset where there are none."""
-        return checked_options(model, utterance.options, provider=self.provider) or model()
+        return checked_options(model, utterance.options, provider=self.provider) or unset(model)
 
     def _require_packages(self) -> None:
         """Raise ``DependencyMissingError`` where a package of ``requires`` is not installed."""

@@ -129,6 +129,8 @@ class CloudAdapter(Adapter[CloudOptionsT]):
 
     def _settings(self, utterance: Utterance) -> CloudOptionsT:
         """Return the section's options, with what the request sets in their place."""
+        if not utterance.options:
+            return self.options
         own = self._own(self.call_model, utterance)
         set_here = given({name: getattr(own, name) for name in own.model_fields_set})
         known = set_here.keys() & type(self.options).model_fields.keys()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import cache
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import pydantic
 from pydantic import BaseModel, ConfigDict
@@ -43,6 +44,16 @@ def checked_options(
         raise InvalidParameterError(
             f"provider option {name[:60]!r}: {complaint['msg'].lower()}{hint}", provider=provider
         ) from None
+
+
+def unset(model: type[CallOptionsT]) -> CallOptionsT:
+    """Return the options of a request that sets none; they are frozen, so one does for all."""
+    return cast("CallOptionsT", _unset(model))
+
+
+@cache
+def _unset(model: type[CallOptions]) -> CallOptions:
+    return model()
 
 
 def given(
