@@ -17,7 +17,6 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from ttskit.adapters.azure_formats import Format, azure_id, bare_rate, ours
-from ttskit.adapters.azure_socket import timed_speech
 from ttskit.adapters.azure_ssml import billed, document, element, inner
 from ttskit.adapters.base import (
     EMULATED,
@@ -234,6 +233,8 @@ class AzureAdapter(CloudAdapter[AzureOptions]):
         asked = document(voice, language, content)
         if utterance.timestamps is Timestamps.NONE or _HD in voice:
             return self._untimed(asked)
+        from ttskit.adapters.azure_socket import timed_speech  # with all of HTTP below it
+
         return timed_speech(
             self._speech_http,
             utterance,
