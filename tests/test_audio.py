@@ -132,6 +132,7 @@ def test_audio_that_is_so_already_is_not_converted() -> None:
 
 def test_telephone_audio_has_the_telephones_rate_unless_asked_otherwise() -> None:
     assert speech().convert("mulaw").sample_rate == 8_000
+    assert speech().convert("alaw").sample_rate == 8_000
     assert speech().convert("mulaw", 16_000).sample_rate == 16_000
     assert speech(AudioFormat.MULAW).convert("mulaw").sample_rate == RATE
 
@@ -166,7 +167,7 @@ def test_the_suffix_says_the_format_of_the_file(tmp_path: Path, encoding: AudioF
     suffix = {"mulaw": "ulaw"}.get(encoding, encoding)
     saved = speech().save(tmp_path / f"Hello.{suffix.upper()}")
     assert saved == tmp_path.resolve() / f"Hello.{suffix.upper()}"
-    if encoding not in ("pcm", "mulaw"):
+    if encoding not in ("pcm", "mulaw", "alaw"):
         assert decode(saved.read_bytes()).format is encoding
 
 

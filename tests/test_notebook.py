@@ -94,7 +94,7 @@ def test_the_player_holds_the_very_file(encoding: str, kind: str) -> None:
     assert embedded(audio._repr_html_()) == (kind, audio.data)
 
 
-@pytest.mark.parametrize("encoding", ["pcm", "mulaw"])
+@pytest.mark.parametrize("encoding", ["pcm", "mulaw", "alaw"])
 def test_what_no_browser_plays_is_embedded_as_wav(encoding: str) -> None:
     kind, data = embedded(speech(encoding=encoding)._repr_html_())
     assert kind == "audio/wav"

@@ -159,12 +159,12 @@ async def test_collecting_takes_the_whole_stream_or_nothing() -> None:
     assert audio.origin.time_to_first_audio is not None
 
 
-@pytest.mark.parametrize("audio_format", ["wav", "ogg", "mp3", "opus", "flac", "mulaw"])
+@pytest.mark.parametrize("audio_format", ["wav", "ogg", "mp3", "opus", "flac", "mulaw", "alaw"])
 async def test_an_encoded_stream_is_one_valid_file(audio_format: str) -> None:
     async with AsyncTTSService(providers=[MockAdapter(sample_rate=16_000)]) as tts:
         chunks = await heard(tts, TEXT, format=audio_format)
     data = b"".join(chunk.data for chunk in chunks)
-    if audio_format != "mulaw":
+    if audio_format not in ("mulaw", "alaw"):
         assert transcribe(data) == TEXT
     assert len(data) > 1_000
 

@@ -163,7 +163,7 @@ class Audio:
     """Finished speech: one encoded file, and the record of who said what in it."""
 
     data: bytes
-    """A whole file of ``format``; raw numbers for ``pcm`` and ``mulaw``."""
+    """A whole file of ``format``; raw numbers for ``pcm``, ``mulaw`` and ``alaw``."""
     format: AudioFormat
     sample_rate: int
     """Hz."""
@@ -265,6 +265,7 @@ class Audio:
         """
         import numpy as np  # keeps results light
 
+        from ttskit.codecs.alaw import from_alaw
         from ttskit.codecs.decode import decode
         from ttskit.codecs.mulaw import from_mulaw
         from ttskit.codecs.pcm import from_pcm
@@ -272,7 +273,7 @@ class Audio:
 
         if not self.frames:
             return np.zeros((0,) if self.channels == 1 else (0, self.channels), np.float32)
-        raw = {"pcm": from_pcm, "mulaw": from_mulaw}.get(self.format)
+        raw = {"pcm": from_pcm, "mulaw": from_mulaw, "alaw": from_alaw}.get(self.format)
         if raw is not None:  # decode() would wonder whether such bytes are audio at all
             return raw(self.data, channels=self.channels)
         decoded = decode(self.data, self.format, max_seconds=None)
@@ -293,7 +294,7 @@ class Audio:
         Args:
             format: None: as it is.
             sample_rate: Hz. None: as it is, or the next one that the format can carry; for
-                ``mulaw`` the 8 000 Hz that telephones expect.
+                ``mulaw`` and ``alaw`` the 8 000 Hz that telephones expect.
 
         Raises:
             UnsupportedFormatError: The format is unknown, or its package is not installed.
@@ -379,7 +380,7 @@ class Audio:
         from ttskit import notebook  # keeps results light
         from ttskit.codecs.formats import format_info
 
-        playable = self.convert("wav") if self.format in ("pcm", "mulaw") else self
+        playable = self.convert("wav") if self.format in ("pcm", "mulaw", "alaw") else self
         speaker = (self.origin.provider, self.origin.voice)
         card = notebook.Card(
             speaker=tuple(part for part in speaker if part),

@@ -45,6 +45,7 @@ class AudioFormat(StrEnum):
     M4A = "m4a"
     PCM = "pcm"
     MULAW = "mulaw"
+    ALAW = "alaw"
 
 
 class Timestamps(StrEnum):
@@ -209,4 +210,6 @@ def _translated(error: pydantic.ValidationError, model: type[BaseModel]) -> Vali
     return InvalidParameterError(told if told.startswith(name) else f"{name}: {told}")
 
 
-AnyFormat = AudioFormat | Literal["wav", "flac", "ogg", "opus", "mp3", "aac", "m4a", "pcm", "mulaw"]
+AnyFormat = (
+    AudioFormat | Literal["wav", "flac", "ogg", "opus", "mp3", "aac", "m4a", "pcm", "mulaw", "alaw"]
+)

@@ -20,7 +20,7 @@ from tests.clouds.azure_turns import BothServer, Turns
 from tests.clouds.azure_turns import serving as serving_turns
 from tests.clouds.contract import KEY, CloudContract, audio, spoken
 from tests.clouds.opening import opened
-from tests.clouds.telephony import mulaw_wav
+from tests.clouds.telephony import TAGS, telephony_wav
 from ttskit.adapters.azure import AzureAdapter, AzureOptions
 from ttskit.adapters.azure_formats import Format, azure_id, bare_rate, ours
 from ttskit.adapters.azure_ssml import billed, document, element, inner
@@ -109,10 +109,11 @@ def speech(received: Received) -> bytes | Reply:
         if run.text:
             parts.append(spoken(run.text, str(voice.get("name")), rate, speed=speed))
     samples = np.concatenate(parts)
-    return mulaw_wav(samples, rate) if form == RIFF_MULAW else audio(samples, kind, rate)
+    law = form.rpartition("-")[2]
+    is_headed = form.startswith("riff-") and law in TAGS
+    return telephony_wav(samples, law, rate) if is_headed else audio(samples, kind, rate)
 
 
-RIFF_MULAW = "riff-8khz-8bit-mono-mulaw"
 IDS = {azure_id(form) for form in get_args(Format)}
 
 
@@ -464,5 +465,5 @@ async def test_the_price_counts_markup(server: FaultyServer) -> None:
 
 def test_only_bare_audio_has_a_rate() -> None:
     assert bare_rate("raw-22050hz-16bit-mono-pcm") == 22_050
-    assert bare_rate("mulaw") == 8_000
+    assert bare_rate("mulaw") == bare_rate("alaw") == 8_000
     assert bare_rate("riff-8khz-16bit-mono-pcm") == bare_rate("mp3") == 0

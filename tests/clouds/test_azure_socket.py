@@ -191,6 +191,7 @@ async def test_a_custom_voice_is_asked_for_by_its_deployment(service: Service) -
     [
         ("wav", "pcm", "raw-24khz-16bit-mono-pcm"),
         ("riff-8khz-8bit-mono-mulaw", "mulaw", "raw-8khz-8bit-mono-mulaw"),
+        ("riff-8khz-8bit-mono-alaw", "alaw", "raw-8khz-8bit-mono-alaw"),
         ("raw-44100hz-16bit-mono-pcm", "pcm", "raw-44100hz-16bit-mono-pcm"),
         ("mp3", "mp3", "audio-24khz-96kbitrate-mono-mp3"),
         ("opus", "opus", "ogg-24khz-16bit-mono-opus"),

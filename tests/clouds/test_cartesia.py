@@ -137,7 +137,7 @@ def sound(body: dict[str, object]) -> bytes:
     )
     if form.get("encoding") == "pcm_f32le":
         return samples.astype("<f4").tobytes()
-    raw = {"pcm_s16le": "pcm", "pcm_mulaw": "mulaw"}
+    raw = {"pcm_s16le": "pcm", "pcm_mulaw": "mulaw", "pcm_alaw": "alaw"}
     kind = raw[form["encoding"]] if form["container"] == "raw" else form["container"]
     return audio(samples, kind, rate)
 
@@ -249,15 +249,15 @@ async def test_a_list_that_goes_round_in_circles_ends(served: FaultyServer) -> N
         assert len(await adapter.voices()) == 3
 
 
-@pytest.mark.parametrize("form", ["pcm", "f32", "wav", "mp3", "mulaw"])
+@pytest.mark.parametrize("form", ["pcm", "f32", "wav", "mp3", "mulaw", "alaw"])
 async def test_every_format_says_the_text(served: FaultyServer, form: str) -> None:
     take = await taken(adapter_of(served, format=form), "One two.")
     assert take.format == form
-    assert take.sample_rate == (8_000 if form == "mulaw" else 44_100)
+    assert take.sample_rate == (8_000 if form in ("mulaw", "alaw") else 44_100)
     assert transcribe((take.samples, take.sample_rate)) == "One two."
 
 
-@pytest.mark.parametrize("form", ["pcm", "f32", "wav", "mp3", "mulaw"])
+@pytest.mark.parametrize("form", ["pcm", "f32", "wav", "mp3", "mulaw", "alaw"])
 async def test_timed_words_come_with_every_format(served: FaultyServer, form: str) -> None:
     said = Utterance("One two.", timestamps=Timestamps.WORD)
     take = await taken(adapter_of(served, format=form, save=True), said)

@@ -41,6 +41,7 @@ RATES = {
     "linear16": (8_000, 16_000, 24_000, 32_000, 48_000),
     "flac": (8_000, 16_000, 22_050, 32_000, 48_000),
     "mulaw": (8_000, 16_000),
+    "alaw": (8_000, 16_000),
     "mp3": (),
     "opus": (),
     "aac": (),
@@ -48,6 +49,7 @@ RATES = {
 CONTAINERS = {
     "linear16": ("none", "wav"),
     "mulaw": ("none", "wav"),
+    "alaw": ("none", "wav"),
     "opus": ("ogg",),
     "mp3": (None,),
     "flac": (None,),
@@ -220,6 +222,8 @@ async def said(
         ({"sample_rate": 48_000}, 48_000),
         ({"format": "mulaw"}, 8_000),
         ({"format": "mulaw", "sample_rate": 16_000}, 16_000),
+        ({"format": "alaw"}, 8_000),
+        ({"format": "alaw", "sample_rate": 16_000}, 16_000),
         ({"format": "wav"}, 24_000),
         ({"format": "wav", "sample_rate": 16_000}, 16_000),
         ({"format": "flac", "sample_rate": 22_050}, 22_050),
@@ -391,7 +395,7 @@ async def test_a_wrong_key_is_noticed_by_a_check(server: FaultyServer) -> None:
         {"bit_rate": 48_000},
         {"format": "mp3", "bit_rate": 64_000},
         {"format": "aac", "bit_rate": 100},
-        {"format": "alaw"},
+        {"format": "alaw", "sample_rate": 24_000},
         {"voice": OLD, "model": SPANISH},
         {"api_key": "two words"},
         {"base_url": "http://api.deepgram.com"},
@@ -406,7 +410,7 @@ def test_settings_that_deepgram_would_refuse_are_refused_here(options: dict[str,
 
 
 @given(
-    form=st.sampled_from(["pcm", "wav", "mp3", "opus", "flac", "aac", "mulaw"]),
+    form=st.sampled_from(["pcm", "wav", "mp3", "opus", "flac", "aac", "mulaw", "alaw"]),
     rate=st.none() | st.sampled_from([8_000, 16_000, 22_050, 24_000, 32_000, 48_000]),
     bit_rate=st.none() | st.sampled_from([4_000, 32_000, 48_000]),
     speed=st.floats(0.7, 1.5),

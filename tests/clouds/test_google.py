@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from tests.clouds.contract import KEY, CloudContract, audio, spoken
 from tests.clouds.opening import opened
-from tests.clouds.telephony import mulaw_wav
+from tests.clouds.telephony import telephony_wav
 from ttskit.adapters.base import EMULATED, NATIVE, UNSUPPORTED, AudioSource, Utterance
 from ttskit.adapters.google import MAX_BYTES, GoogleAdapter
 from ttskit.adapters.google_marks import marked, timed
@@ -114,8 +114,8 @@ def answer(asked: dict[str, dict[str, object]], kind: str, said: str, name: str)
     if rate != RATE:
         samples = resample(samples, source_rate=RATE, target_rate=rate)
     data = audio(samples, ENCODED.get(str(settings["audioEncoding"]), "pcm"), rate)
-    if settings["audioEncoding"] == "MULAW":  # within a WAV, as the service sends it
-        data = mulaw_wav(samples, rate)
+    if settings["audioEncoding"] in ("MULAW", "ALAW"):  # within a WAV, as the service sends it
+        data = telephony_wav(samples, str(settings["audioEncoding"]).lower(), rate)
     document: dict[str, object] = {"audioContent": base64.b64encode(data).decode()}
     if "enableTimePointing" in asked:
         document["timepoints"] = times
@@ -303,7 +303,15 @@ async def test_a_prompt_and_markup_are_for_one_request(server: FaultyServer) -> 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     "form",
-    ["pcm", "wav", "mp3", "opus", "mulaw", pytest.param("m4a", marks=pytest.mark.engine("av"))],
+    [
+        "pcm",
+        "wav",
+        "mp3",
+        "opus",
+        "mulaw",
+        "alaw",
+        pytest.param("m4a", marks=pytest.mark.engine("av")),
+    ],
 )
 async def test_every_format_is_what_it_is_said_to_be(server: FaultyServer, form: str) -> None:
     source, data = await said(server, Utterance("One two."), format=form)

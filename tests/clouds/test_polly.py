@@ -60,6 +60,7 @@ TYPES = {
     "ogg_vorbis": "audio/ogg",
     "ogg_opus": "audio/ogg",
     "mulaw": "audio/mulaw",
+    "alaw": "audio/alaw",
     "json": "application/x-json-stream",
 }
 FORMS = {"ogg_vorbis": "ogg", "ogg_opus": "opus"}
@@ -70,6 +71,7 @@ RATES = {
     "ogg_vorbis": WIDE,
     "ogg_opus": {"48000"},
     "mulaw": {"8000"},
+    "alaw": {"8000"},
     "json": set(),
 }
 MEMBERS = {
@@ -212,7 +214,9 @@ def speech(received: Received) -> bytes | Reply:
     if form == "json":
         body = "".join(json.dumps(mark) + "\n" for mark in marks(asked["Text"], text, voice, speed))
         return Reply(headers=headers, body=body.encode(), content_type=TYPES[form])
-    rate = int(asked.get("SampleRate", {"pcm": 16_000, "mulaw": 8_000}.get(form, 24_000)))
+    rate = int(
+        asked.get("SampleRate", {"pcm": 16_000, "mulaw": 8_000, "alaw": 8_000}.get(form, 24_000))
+    )
     samples = np.concatenate(
         [spoken(text, voice, rate, speed=speed), np.zeros(int(pause * rate), np.float32)]
     )
@@ -319,6 +323,7 @@ def bodies(server: FaultyServer) -> list[dict[str, object]]:
         ({}, 16_000),
         ({"sample_rate": 8_000}, 8_000),
         ({"format": "mulaw"}, 8_000),
+        ({"format": "alaw"}, 8_000),
         ({"format": "mp3"}, 24_000),
         ({"format": "mp3", "sample_rate": 48_000}, 48_000),
         ({"format": "ogg", "sample_rate": 22_050}, 22_050),
@@ -741,7 +746,7 @@ def test_each_region_has_its_own_address(options: dict[str, object], host: str) 
         {"sample_rate": 24_000},
         {"format": "mulaw", "sample_rate": 16_000},
         {"format": "opus", "sample_rate": 24_000},
-        {"format": "alaw"},
+        {"format": "alaw", "sample_rate": 16_000},
         {"model": "aura"},
         {"region": "evil.example/"},
         {"lexicons": ["one", "two", "three", "four", "five", "six"]},

@@ -20,14 +20,14 @@ Tone = Callable[..., Samples]
 
 with_av = pytest.mark.engine("av")
 EVERY_READER = [
-    *[pytest.param(name, None, id=name) for name in ["pcm", "mulaw", "wav"]],
+    *[pytest.param(name, None, id=name) for name in ["pcm", "mulaw", "alaw", "wav"]],
     *[pytest.param(n, "soundfile", id=f"{n}-soundfile") for n in ["flac", "ogg", "opus", "mp3"]],
     *[
         pytest.param(name, "av", id=f"{name}-av", marks=with_av)
         for name in ["flac", "ogg", "opus", "mp3", "aac", "m4a"]
     ],
 ]
-CONTAINERS = EVERY_READER[2:]
+CONTAINERS = EVERY_READER[3:]
 
 
 def sound(frames: int = 3_000) -> Samples:
@@ -63,7 +63,7 @@ def test_audio_may_come_byte_by_byte(name: str, backend: Backend | None) -> None
     assert np.array_equal(bytewise, in_chunks(data, name, [], backend))
 
 
-@pytest.mark.parametrize("name", ["pcm", "mulaw", "wav", "flac"])
+@pytest.mark.parametrize("name", ["pcm", "mulaw", "alaw", "wav", "flac"])
 def test_stereo_frames_may_be_cut_anywhere(name: str) -> None:
     stereo = sound(600).reshape(300, 2)
     data = encode(stereo, name, sample_rate=24_000)
@@ -73,7 +73,13 @@ def test_stereo_frames_may_be_cut_anywhere(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "backend"),
-    [("pcm", None), ("mulaw", None), ("wav", None), pytest.param("mp3", "av", marks=with_av)],
+    [
+        ("pcm", None),
+        ("mulaw", None),
+        ("alaw", None),
+        ("wav", None),
+        pytest.param("mp3", "av", marks=with_av),
+    ],
 )
 def test_audio_comes_out_while_it_arrives(name: str, backend: Backend | None) -> None:
     data = encode(sound(24_000), name, sample_rate=24_000)
@@ -98,6 +104,7 @@ def test_the_content_tells_its_format(name: str, backend: Backend | None) -> Non
         ("FLOAT", 0),
         ("DOUBLE", 0),
         ("ULAW", 0.02),
+        ("ALAW", 0.02),
     ],
 )
 @pytest.mark.parametrize("container", ["WAV", "WAVEX"])
@@ -114,6 +121,13 @@ def test_an_adpcm_wav_is_refused() -> None:
     soundfile.write(file, sound(999), 16_000, "IMA_ADPCM", format="WAV")
     with pytest.raises(InvalidResponseError, match="not supported"):
         decode(file.getvalue())
+
+
+@pytest.mark.parametrize("name", ["mulaw", "alaw"])
+@pytest.mark.parametrize("level", [-1e-4, -1e-3, -0.01, -0.05])
+def test_a_quiet_negative_start_is_no_text(name: str, level: float) -> None:
+    hum = np.full(400, level, np.float32)
+    assert len(decode(encode(hum, name, sample_rate=8_000), name, sample_rate=8_000).samples) == 400
 
 
 @pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000], ids=hex)
@@ -140,7 +154,7 @@ def test_chunks_around_the_samples_of_a_wav_are_left_out() -> None:
     ],
     ids=["html", "short json", "json", "text"],
 )
-@pytest.mark.parametrize("name", ["pcm", "mulaw", "wav", "flac", "ogg", "opus", "mp3"])
+@pytest.mark.parametrize("name", ["pcm", "mulaw", "alaw", "wav", "flac", "ogg", "opus", "mp3"])
 def test_text_in_place_of_audio_is_refused(name: str, reply: bytes) -> None:
     for sizes in ([], [1] * len(reply)):
         with pytest.raises(InvalidResponseError, match="text"):
@@ -174,7 +188,7 @@ def test_a_stream_cut_short_is_refused(name: str, part: float) -> None:
         in_chunks(data[:cut], name, [])
 
 
-@pytest.mark.parametrize(("name", "channels"), [("pcm", 1), ("pcm", 2), ("mulaw", 2)])
+@pytest.mark.parametrize(("name", "channels"), [("pcm", 1), ("pcm", 2), ("mulaw", 2), ("alaw", 2)])
 def test_raw_audio_that_ends_within_a_frame_is_refused(name: str, channels: int) -> None:
     with pytest.raises(InvalidResponseError, match="within a frame"):
         in_chunks(bytes(101), name, [], channels=channels)
@@ -203,7 +217,7 @@ def test_random_bytes_are_no_audio(data: bytes) -> None:
             in_chunks(data, name, [])
 
 
-@pytest.mark.parametrize("declared", ["pcm", "mulaw", "mp3", "ogg", "wav"])
+@pytest.mark.parametrize("declared", ["pcm", "mulaw", "alaw", "mp3", "ogg", "wav"])
 def test_audio_of_another_format_is_refused(declared: str) -> None:
     with pytest.raises(InvalidResponseError, match=f"is flac, not {declared}"):
         in_chunks(encode(sound(), "flac", sample_rate=24_000), declared, [])

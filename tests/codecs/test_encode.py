@@ -21,7 +21,7 @@ Tone = Callable[..., Samples]
 with_av = pytest.mark.engine("av")
 LOSSLESS = ["wav", "flac", "pcm"]
 EVERY_WRITER = [
-    *[pytest.param(name, None, id=name) for name in [*LOSSLESS, "mulaw", "ogg"]],
+    *[pytest.param(name, None, id=name) for name in [*LOSSLESS, "mulaw", "alaw", "ogg"]],
     pytest.param("opus", "soundfile", id="opus-soundfile"),
     pytest.param("mp3", "soundfile", id="mp3-soundfile"),
     *[pytest.param(n, "av", id=f"{n}-av", marks=with_av) for n in ["opus", "mp3", "aac", "m4a"]],
@@ -176,7 +176,7 @@ def test_a_rate_that_the_format_cannot_carry_is_changed(
     assert len(decoded.samples) == pytest.approx(written, abs=1_152)
 
 
-@pytest.mark.parametrize(("name", "backend"), EVERY_WRITER[5:])
+@pytest.mark.parametrize(("name", "backend"), EVERY_WRITER[6:])
 def test_a_higher_bit_rate_makes_a_bigger_file(
     name: str, backend: Backend | None, tone: Tone
 ) -> None:

@@ -47,6 +47,7 @@ def test_a_path_without_a_known_suffix_is_refused_with_the_known_ones(path: str)
         ("mp3", 96_000, 48_000),
         ("aac", 1_000, 8_000),
         ("mulaw", 24_000, 24_000),
+        ("alaw", 24_000, 24_000),
     ],
 )
 def test_a_rate_is_kept_or_raised_to_what_the_format_carries(

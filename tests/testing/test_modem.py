@@ -51,7 +51,7 @@ def test_resampling_changes_nothing(source: int, target: int, speed: float) -> N
 
 
 @pytest.mark.parametrize("sample_rate", [8_000, 16_000, 24_000, 48_000])
-@pytest.mark.parametrize("audio_format", ["wav", "flac", "ogg", "opus", "mp3", "mulaw"])
+@pytest.mark.parametrize("audio_format", ["wav", "flac", "ogg", "opus", "mp3", "mulaw", "alaw"])
 def test_every_format_carries_it(audio_format: str, sample_rate: int) -> None:
     data = encode(speech(TEXT, sample_rate), audio_format, sample_rate=sample_rate)
     decoded = decode(data, audio_format, sample_rate=sample_rate)

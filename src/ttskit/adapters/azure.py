@@ -149,7 +149,7 @@ class AzureAdapter(CloudAdapter[AzureOptions]):
     name = "azure"
     secrets = MappingProxyType({"api_key": "AZURE_SPEECH_KEY", "region": "AZURE_SPEECH_REGION"})
     capabilities = Capabilities(
-        formats=("pcm", "wav", "mp3", "opus", "mulaw"),
+        formats=("pcm", "wav", "mp3", "opus", "mulaw", "alaw"),
         runs=Runs.CLOUD,
         streaming=NATIVE,
         word_timestamps=NATIVE,

@@ -13,6 +13,7 @@ Format = Literal[
     "mp3",
     "opus",
     "mulaw",
+    "alaw",
     "raw-8khz-16bit-mono-pcm",
     "raw-16khz-16bit-mono-pcm",
     "raw-22050hz-16bit-mono-pcm",
@@ -20,6 +21,7 @@ Format = Literal[
     "raw-44100hz-16bit-mono-pcm",
     "raw-48khz-16bit-mono-pcm",
     "raw-8khz-8bit-mono-mulaw",
+    "raw-8khz-8bit-mono-alaw",
     "riff-8khz-16bit-mono-pcm",
     "riff-16khz-16bit-mono-pcm",
     "riff-22050hz-16bit-mono-pcm",
@@ -27,6 +29,7 @@ Format = Literal[
     "riff-44100hz-16bit-mono-pcm",
     "riff-48khz-16bit-mono-pcm",
     "riff-8khz-8bit-mono-mulaw",
+    "riff-8khz-8bit-mono-alaw",
     "audio-16khz-32kbitrate-mono-mp3",
     "audio-16khz-64kbitrate-mono-mp3",
     "audio-16khz-128kbitrate-mono-mp3",
@@ -41,7 +44,7 @@ Format = Literal[
 ]
 """Azure's own ids, and ours for the customary one of each kind.
 
-Left out: A-law, AMR-WB, SILK, G.722, WebM, and Opus without a container.
+Left out: AMR-WB, SILK, G.722, WebM, and Opus without a container.
 """
 CUSTOMARY: Mapping[str, Format] = MappingProxyType(
     {
@@ -50,6 +53,7 @@ CUSTOMARY: Mapping[str, Format] = MappingProxyType(
         "mp3": "audio-24khz-96kbitrate-mono-mp3",
         "opus": "ogg-24khz-16bit-mono-opus",
         "mulaw": "raw-8khz-8bit-mono-mulaw",
+        "alaw": "raw-8khz-8bit-mono-alaw",
     }
 )
 _RATE = re.compile(r"-([0-9]+)(k?)hz-")

@@ -53,10 +53,11 @@ LANGUAGES = frozenset((
 PAGE = 100
 """Voices; the most that one page holds."""
 
-Format = Literal["pcm", "f32", "wav", "mp3", "mulaw"]
+Format = Literal["pcm", "f32", "wav", "mp3", "mulaw", "alaw"]
 _RAW: Mapping[str, str] = MappingProxyType(
-    {"pcm": "pcm_s16le", "f32": "pcm_f32le", "mulaw": "pcm_mulaw"}
+    {"pcm": "pcm_s16le", "f32": "pcm_f32le", "mulaw": "pcm_mulaw", "alaw": "pcm_alaw"}
 )
+_TELEPHONY = frozenset({"mulaw", "alaw"})
 _GENDERS: Mapping[str, Gender] = MappingProxyType(
     {"masculine": Gender.MALE, "feminine": Gender.FEMALE, "gender_neutral": Gender.NEUTRAL}
 )
@@ -88,7 +89,7 @@ class CartesiaOptions(CloudOptions):
         default="pcm", description="What is asked for; timed words come in `pcm` at least."
     )
     sample_rate: Literal[8000, 16000, 22050, 24000, 44100, 48000] | None = Field(
-        default=None, description="Hz; None: 44,100, and 8,000 for `mulaw`."
+        default=None, description="Hz; None: 44,100, and 8,000 for `mulaw` and `alaw`."
     )
     bit_rate: Literal[32000, 64000, 96000, 128000, 192000] = Field(
         default=128_000, description="Of mp3, in bits a second."
@@ -131,7 +132,7 @@ class CartesiaAdapter(CloudAdapter[CartesiaOptions]):
     secrets = MappingProxyType({"api_key": "CARTESIA_API_KEY"})
     capabilities = Capabilities(
         languages=LANGUAGES,
-        formats=("pcm", "f32", "wav", "mp3", "mulaw"),
+        formats=("pcm", "f32", "wav", "mp3", "mulaw", "alaw"),
         runs=Runs.CLOUD,
         streaming=NATIVE,
         word_timestamps=NATIVE,
@@ -196,7 +197,7 @@ class CartesiaAdapter(CloudAdapter[CartesiaOptions]):
         return "pcm" if is_timed and self.options.format not in _RAW else self.options.format
 
     def _rate(self, form: Format) -> int:
-        return self.options.sample_rate or (8_000 if form == "mulaw" else 44_100)
+        return self.options.sample_rate or (8_000 if form in _TELEPHONY else 44_100)
 
     def _body(self, utterance: Utterance, form: Format, *, is_timed: bool) -> dict[str, object]:
         options = self._settings(utterance)

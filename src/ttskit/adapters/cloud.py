@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ttskit.resources.http.client import HTTPClient, Reply
 
 LONGEST_KEY = 4_096
-_HEADLESS = frozenset({"pcm", "mulaw"})
+_HEADLESS = frozenset({"pcm", "mulaw", "alaw"})
 _MAGIC = frozenset({b"RIFF", b"OggS", b"fLaC"})
 
 

@@ -34,7 +34,7 @@ DEFAULT_VOICE = "aura-2-thalia-en"
 """Deepgram's own default is of the first generation."""
 MAX_CHARACTERS = 2_000
 
-Format = Literal["pcm", "wav", "mp3", "opus", "flac", "aac", "mulaw"]
+Format = Literal["pcm", "wav", "mp3", "opus", "flac", "aac", "mulaw", "alaw"]
 Expressivity = Annotated[int, Field(ge=-2, le=2)]
 Tags = tuple[Annotated[str, Field(min_length=1, max_length=128)], ...]
 
@@ -47,6 +47,7 @@ _FORMATS: Mapping[Format, Mapping[str, str]] = MappingProxyType(
         "flac": {"encoding": "flac"},
         "aac": {"encoding": "aac"},
         "mulaw": {"encoding": "mulaw", "container": "none"},
+        "alaw": {"encoding": "alaw", "container": "none"},
     }
 )
 _SAMPLE_RATES: Mapping[Format, tuple[int, ...]] = MappingProxyType(
@@ -55,11 +56,12 @@ _SAMPLE_RATES: Mapping[Format, tuple[int, ...]] = MappingProxyType(
         "wav": (24_000, 8_000, 16_000, 32_000, 48_000),
         "flac": (8_000, 16_000, 22_050, 32_000, 48_000),
         "mulaw": (8_000, 16_000),
+        "alaw": (8_000, 16_000),
     }
 )
 """Hz; the first is what we take where it is not set and no header would say it. Formats that are
 not here have one rate and refuse the setting."""
-_HEADLESS = frozenset({"pcm", "mulaw"})
+_HEADLESS = frozenset({"pcm", "mulaw", "alaw"})
 _GENDERS = MappingProxyType({"feminine": Gender.FEMALE, "masculine": Gender.MALE})
 """Told among other tags only."""
 _MP3_BIT_RATES = (32_000, 48_000)
@@ -85,7 +87,7 @@ class DeepgramOptions(CloudOptions):
     format: Format = Field(default="pcm", description="What Deepgram is asked for.")
     sample_rate: int | None = Field(
         default=None,
-        description="Hz, of pcm, wav, flac and mulaw; None: 24000 of pcm, 8000 of mulaw.",
+        description="Hz, of pcm, wav, flac, mulaw and alaw; None: 24000 of pcm, 8000 of the last.",
     )
     bit_rate: Annotated[int, Field(ge=4_000, le=650_000)] | None = Field(
         default=None, description="Bits a second, of mp3 (32000 or 48000), opus and aac."
@@ -156,7 +158,7 @@ class DeepgramAdapter(CloudAdapter[DeepgramOptions]):
     call_model = DeepgramCallOptions
     secrets = MappingProxyType({"api_key": "DEEPGRAM_API_KEY"})
     capabilities = Capabilities(
-        formats=("pcm", "wav", "mp3", "opus", "flac", "aac", "mulaw"),
+        formats=("pcm", "wav", "mp3", "opus", "flac", "aac", "mulaw", "alaw"),
         runs=Runs.CLOUD,
         streaming=NATIVE,
         speed=NATIVE,

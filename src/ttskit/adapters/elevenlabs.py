@@ -106,7 +106,7 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
     name = "elevenlabs"
     secrets = MappingProxyType({"api_key": "ELEVENLABS_API_KEY"})
     capabilities = Capabilities(
-        formats=("pcm", "mp3", "opus", "wav", "mulaw"),
+        formats=("pcm", "mp3", "opus", "wav", "mulaw", "alaw"),
         runs=Runs.CLOUD,
         streaming=NATIVE,
         word_timestamps=NATIVE,

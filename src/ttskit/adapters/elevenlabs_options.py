@@ -21,10 +21,10 @@ Format = Literal[
     "mp3_44100_128", "mp3_44100_192",
     "opus_48000_32", "opus_48000_64", "opus_48000_96", "opus_48000_128", "opus_48000_192",
     "wav_8000", "wav_16000", "wav_22050", "wav_24000", "wav_32000", "wav_44100", "wav_48000",
-    "ulaw_8000",
+    "ulaw_8000", "alaw_8000",
 ]  # fmt: skip
-"""Codec, Hz and kbit/s. A-law is left out: nothing here reads it."""
-RAW = frozenset({"pcm", "mulaw"})
+"""Codec, Hz and kbit/s."""
+RAW = frozenset({"pcm", "mulaw", "alaw"})
 """Formats without a header."""
 _VOICE_SETTINGS = {"stability", "similarity_boost", "style", "use_speaker_boost", "clone_strength"}
 _IN_QUERY = {"enable_logging", "optimize_streaming_latency"}

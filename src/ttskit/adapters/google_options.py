@@ -17,7 +17,7 @@ from ttskit.adapters.options import CallOptions, given
 SAMPLE_RATE = 24_000
 """Of nearly all voices; the headerless PCM does not tell its own, so it is always asked for."""
 
-Format = Literal["pcm", "wav", "mp3", "opus", "mulaw", "m4a"]
+Format = Literal["pcm", "wav", "mp3", "opus", "mulaw", "alaw", "m4a"]
 Harm = Literal["hate_speech", "dangerous_content", "harassment", "sexually_explicit"]
 Threshold = Literal["low_and_above", "medium_and_above", "only_high", "none"]
 _ENCODINGS: Mapping[Format, str] = MappingProxyType(
@@ -27,11 +27,12 @@ _ENCODINGS: Mapping[Format, str] = MappingProxyType(
         "mp3": "MP3",
         "opus": "OGG_OPUS",
         "mulaw": "MULAW",
+        "alaw": "ALAW",
         "m4a": "M4A",
     }
 )
-_SENT_AS: Mapping[Format, Format] = MappingProxyType({"mulaw": "wav"})
-"""µ-law comes within a WAV."""
+_SENT_AS: Mapping[Format, Format] = MappingProxyType({"mulaw": "wav", "alaw": "wav"})
+"""µ-law and A-law come within a WAV."""
 _ALPHABETS = MappingProxyType(
     {
         "ipa": "PHONETIC_ENCODING_IPA",
@@ -88,7 +89,9 @@ class GoogleOptions(CloudOptions):
     gender: Literal["female", "male"] | None = Field(
         default=None, description="A wish, where Google chooses the voice."
     )
-    format: Format = Field(default="pcm", description="What is sent; `mulaw` comes as WAV.")
+    format: Format = Field(
+        default="pcm", description="What is sent; `mulaw` and `alaw` come as WAV."
+    )
     sample_rate: Annotated[int, Field(ge=8_000, le=48_000)] | None = Field(
         default=None, description="Hz. None: 24,000 for PCM, the voice's own for the others."
     )

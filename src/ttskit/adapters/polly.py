@@ -58,7 +58,7 @@ _SSML: Mapping[Engine, frozenset[str]] = MappingProxyType(
 )
 """What is whole: a neural voice refuses some of ``say-as``, and all but standard some ``prosody``,
 which takes no semitones anyway. ``lang`` takes Polly's own codes only, not just any BCP 47."""
-_HEADLESS: Mapping[str, int] = MappingProxyType({"pcm": 16_000, "mulaw": 8_000})
+_HEADLESS: Mapping[str, int] = MappingProxyType({"pcm": 16_000, "mulaw": 8_000, "alaw": 8_000})
 """Hz where none is asked for; the other formats say it themselves."""
 
 

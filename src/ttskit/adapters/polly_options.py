@@ -20,17 +20,31 @@ from ttskit.resources.http.address import Address
 
 DEFAULT_VOICE = "Joanna"
 
-Format = Literal["pcm", "mp3", "ogg", "opus", "mulaw"]
+Format = Literal["pcm", "mp3", "ogg", "opus", "mulaw", "alaw"]
 Lexicons = Annotated[
     tuple[Annotated[str, Field(pattern=r"^[0-9A-Za-z]{1,20}$")], ...], Field(max_length=5)
 ]
 
 FORMATS: Mapping[Format, str] = MappingProxyType(
-    {"pcm": "pcm", "mp3": "mp3", "ogg": "ogg_vorbis", "opus": "ogg_opus", "mulaw": "mulaw"}
+    {
+        "pcm": "pcm",
+        "mp3": "mp3",
+        "ogg": "ogg_vorbis",
+        "opus": "ogg_opus",
+        "mulaw": "mulaw",
+        "alaw": "alaw",
+    }
 )
 _WIDE = (8_000, 16_000, 22_050, 24_000, 44_100, 48_000)
 _SAMPLE_RATES: Mapping[Format, tuple[int, ...]] = MappingProxyType(
-    {"pcm": (8_000, 16_000), "mp3": _WIDE, "ogg": _WIDE, "opus": (48_000,), "mulaw": (8_000,)}
+    {
+        "pcm": (8_000, 16_000),
+        "mp3": _WIDE,
+        "ogg": _WIDE,
+        "opus": (48_000,),
+        "mulaw": (8_000,),
+        "alaw": (8_000,),
+    }
 )
 
 
@@ -57,7 +71,8 @@ class PollyOptions(CloudOptions):
     )
     format: Format = Field(default="pcm", description="What Polly is asked for.")
     sample_rate: int | None = Field(
-        default=None, description="Hz; None: 16000 of pcm, 8000 of mulaw, the engine's of others."
+        default=None,
+        description="Hz; None: 16000 of pcm, 8000 of mulaw and alaw, the engine's of others.",
     )
     lexicons: Lexicons = Field(default=(), description="Names of pronunciation lexicons.")
 

@@ -23,7 +23,7 @@ else:
         return method
 
 
-FORMATS = ("wav", "flac", "ogg", "opus", "mp3", "aac", "m4a", "pcm", "mulaw")
+FORMATS = ("wav", "flac", "ogg", "opus", "mp3", "aac", "m4a", "pcm", "mulaw", "alaw")
 """The names of ``AudioFormat``, which is too heavy to import for a help text."""
 
 _EPILOG = """\

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from typing_extensions import override
 
+from ttskit.codecs.alaw import from_alaw
 from ttskit.codecs.foreign import translated
 from ttskit.codecs.formats import Backend, choose_backend, format_info
 from ttskit.codecs.mpeg import SYNC
@@ -24,7 +25,8 @@ from ttskit.request import AudioFormat
 MAX_SECONDS = 3_600.0
 """Default bound of what is decoded, in seconds: a small file can hold days of silence."""
 _MAX_CHANNELS = 8
-_RAW = (AudioFormat.PCM, AudioFormat.MULAW)
+_RAW = (AudioFormat.PCM, AudioFormat.MULAW, AudioFormat.ALAW)
+_TELEPHONY = (AudioFormat.MULAW, AudioFormat.ALAW)
 _OGG = {AudioFormat.OGG, AudioFormat.OPUS}
 
 
@@ -74,13 +76,13 @@ def open_decoder(
 ) -> Decoder:
     """Return a decoder for one file.
 
-    pcm, mulaw and wav come out as they go in, mp3 and aac codec frame by codec frame where PyAV is
-    installed; flac, ogg, opus and m4a (and mp3 without PyAV) are decoded by ``finish``.
+    pcm, mulaw, alaw and wav come out as they go in, mp3 and aac codec frame by codec frame where
+    PyAV is installed; flac, ogg, opus and m4a (and mp3 without PyAV) are decoded by ``finish``.
 
     Args:
         format: A name of ``AudioFormat``. For ogg and opus either name does.
-        sample_rate: Hz of raw pcm and mulaw; the other formats say it themselves.
-        channels: Of raw pcm and mulaw.
+        sample_rate: Hz of pcm, mulaw and alaw; the other formats say it themselves.
+        channels: Of pcm, mulaw and alaw.
         max_seconds: More audio than that is refused; None: no bound.
         backend: The library to use; None: the best that is installed.
 
@@ -107,8 +109,8 @@ def decode(
 
     Args:
         data: The file's content.
-        format: A name of ``AudioFormat``; None: told from the content, which raw pcm and mulaw do
-            not allow.
+        format: A name of ``AudioFormat``; None: told from the content, which raw numbers do not
+            allow.
         sample_rate: As for ``open_decoder``, and so are the others.
         channels: See there.
         max_seconds: See there.
@@ -240,6 +242,8 @@ def _reader(name: AudioFormat, shape: _RawShape, backend: Backend | None) -> Rea
         return _RawReader(shape, 2, from_pcm)
     if name is AudioFormat.MULAW:
         return _RawReader(shape, 1, from_mulaw)
+    if name is AudioFormat.ALAW:
+        return _RawReader(shape, 1, from_alaw)
     if name is AudioFormat.WAV:
         return WavReader()
     if choose_backend(name, format_info(name).readers, backend) == "soundfile":
@@ -277,7 +281,7 @@ def refuse_head(head: bytes, name: AudioFormat | None) -> None:
     """
     if not head:
         raise InvalidResponseError("there is no audio: the reply is empty")
-    if is_text(head):
+    if is_text(head, is_telephony=name in _TELEPHONY):
         raise InvalidResponseError("this is text (a web page or JSON, perhaps), no audio")
     found = sniff(head)
     # Raw samples just below zero look like the sync word of an MPEG frame.

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from typing_extensions import override
 
+from ttskit.codecs.alaw import to_alaw
 from ttskit.codecs.foreign import translated
 from ttskit.codecs.formats import Backend, FormatInfo, choose_backend, format_info, supported_rate
 from ttskit.codecs.mulaw import to_mulaw
@@ -149,11 +150,14 @@ class _FileEncoder:
             return self._writer.write(samples)
 
 
+_RAW = {AudioFormat.MULAW: to_mulaw, AudioFormat.ALAW: to_alaw}
+
+
 class _RawWriter(Writer):
     """Writes samples without any header."""
 
     def __init__(self, spec: Spec) -> None:
-        self._to_bytes = to_mulaw if spec.format is AudioFormat.MULAW else to_pcm
+        self._to_bytes = _RAW.get(spec.format, to_pcm)
 
     @override
     def write(self, samples: AnySamples) -> bytes:

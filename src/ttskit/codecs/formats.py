@@ -122,6 +122,13 @@ _ROWS = (
         lossless=False,
         customary_rate=8_000,
     ),
+    FormatInfo(
+        AudioFormat.ALAW,
+        (".alaw", ".al"),
+        "audio/PCMA",
+        lossless=False,
+        customary_rate=8_000,
+    ),
 )
 
 FORMATS: Mapping[AudioFormat, FormatInfo] = MappingProxyType({row.name: row for row in _ROWS})

@@ -10,13 +10,14 @@ HEAD_BYTES = 64
 _PROBE = 32
 _SYNC_BYTES = 2
 _TEXT = frozenset(range(0x20, 0x7F)) | frozenset(b"\t\n\r")
+_LOUD = frozenset(b' \t\n\r"<')
 _PAIRS = {b"<": b">", b"{": b"}", b"[": b"]"}
 
 
 def sniff(head: bytes) -> AudioFormat | None:
     """Return the format of a file that starts so; None where that is not certain.
 
-    Raw PCM and µ-law cannot be told from anything else.
+    Raw PCM, µ-law and A-law cannot be told from anything else.
     """
     if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
         return AudioFormat.WAV
@@ -29,10 +30,16 @@ def sniff(head: bytes) -> AudioFormat | None:
     return _sniff_mpeg(head)
 
 
-def is_text(head: bytes) -> bool:
-    """Return whether this is a web page, JSON or other text instead of audio."""
+def is_text(head: bytes, *, is_telephony: bool = False) -> bool:
+    """Return whether this is a web page, JSON or other text instead of audio.
+
+    Args:
+        head: The first bytes.
+        is_telephony: µ-law or A-law was due: a stretch of negative samples is letters there, and
+            only what would be among the loudest of them tells text.
+    """
     probe = head[:_PROBE]
-    if not _TEXT.issuperset(probe):
+    if not _TEXT.issuperset(probe) or (is_telephony and _LOUD.isdisjoint(probe)):
         return False
     stripped = probe.strip()
     if len(probe) == _PROBE:

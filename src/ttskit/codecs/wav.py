@@ -10,6 +10,7 @@ from enum import IntEnum
 import numpy as np
 from typing_extensions import override
 
+from ttskit.codecs.alaw import from_alaw
 from ttskit.codecs.mulaw import from_mulaw
 from ttskit.codecs.pcm import AnySamples, Samples, from_pcm, to_pcm
 from ttskit.codecs.spec import Reader, Spec, Writer
@@ -90,6 +91,7 @@ class _Coding(IntEnum):
 
     PCM = 1
     FLOAT = 3
+    ALAW = 6
     MULAW = 7
 
 
@@ -209,6 +211,7 @@ _SAMPLE_TYPES = frozenset(
     {
         *((_Coding.PCM, bits) for bits in (8, 16, 24, 32)),
         *((_Coding.FLOAT, bits) for bits in (32, 64)),
+        (_Coding.ALAW, 8),
         (_Coding.MULAW, 8),
     }
 )
@@ -219,6 +222,8 @@ def _to_float(data: bytes, tag: int, bits: int) -> Samples:
     match tag, bits:
         case _Coding.FLOAT, _:
             return np.frombuffer(data, f"<f{bits // 8}").astype(np.float32)
+        case _Coding.ALAW, _:
+            return from_alaw(data)
         case _Coding.MULAW, _:
             return from_mulaw(data)
         case _, 8:

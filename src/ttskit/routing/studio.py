@@ -53,7 +53,9 @@ CLOSE_TIMEOUT_S = 4.0
 """All providers together; the promise to the caller is 5 s."""
 CLOUD_IN_FLIGHT = 4
 """Utterances of one request at a time: a cloud's latency is hidden, its limits left to others."""
-SOON_ENCODED = frozenset({None, AudioFormat.WAV, AudioFormat.PCM, AudioFormat.MULAW})
+SOON_ENCODED = frozenset(
+    {None, AudioFormat.WAV, AudioFormat.PCM, AudioFormat.MULAW, AudioFormat.ALAW}
+)
 SOON_ENCODED_FRAMES = 200_000
 Deliver = Callable[[AudioChunk], Awaitable[None]]
 CORES = os.cpu_count() or 1
