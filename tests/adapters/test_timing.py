@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ttskit.adapters.base import TimedText
-from ttskit.adapters.timing import WordFinder
+from ttskit.adapters.timing import CharacterTimes, WordFinder
 from ttskit.errors import InvalidResponseError
 from ttskit.routing.verdict import check_said
 
@@ -67,3 +70,30 @@ def test_words_stand_one_after_the_other(words: list[str], said: list[str]) -> N
     assert places == sorted(places)
     assert all(0 <= place <= len(text) for place in places)
     assert all(text[slice(*one.span)].strip() for one in timed(text, said))
+
+
+@given(text=st.text(min_size=1), cuts=st.lists(st.integers(0, 60)), every=st.integers(0, 3))
+def test_words_keep_the_times_of_their_characters_however_they_come(
+    text: str, cuts: list[int], every: int
+) -> None:
+    """Characters that a provider leaves out, here every n-th, are not timed."""
+    told = [(index, it) for index, it in enumerate(text) if not every or index % (every + 1)]
+    edges = sorted({0, *(cut for cut in cuts if cut < len(told)), len(told)})
+    finder, plain = CharacterTimes(text, keeps=True), CharacterTimes(text)
+    words: list[TimedText] = []
+    bare: list[TimedText] = []
+    for start, end in pairwise(edges):
+        piece = told[start:end]
+        given_ = ([it for _, it in piece], [i for i, _ in piece], [i + 1 for i, _ in piece])
+        words += finder.add(*given_)
+        bare += plain.add(*given_)
+    words += finder.finish()
+    bare += plain.finish()
+    assert [replace(word, characters=()) for word in words] == bare
+    for word in words:
+        each = word.characters
+        assert (each[0].span[0], each[-1].span[1]) == word.span
+        assert (each[0].start, each[-1].end) == (word.start, word.end)
+    if not every:
+        timed = [text[slice(*one.span)] for word in words for one in word.characters]
+        assert timed == [it for it in text if not it.isspace()]

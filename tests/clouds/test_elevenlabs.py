@@ -18,9 +18,11 @@ from typing_extensions import override
 
 from tests.clouds import opening
 from tests.clouds.contract import KEY, CloudContract, audio, spoken
+from ttskit import AsyncTTSService
 from ttskit.adapters.base import NATIVE, UNSUPPORTED, TimedText, Utterance
 from ttskit.adapters.elevenlabs import ElevenLabsAdapter
 from ttskit.adapters.elevenlabs_options import DEFAULT_VOICE, ElevenLabsOptions, Format
+from ttskit.audio import TimingSource
 from ttskit.codecs.decode import decode
 from ttskit.errors import (
     AuthenticationError,
@@ -505,7 +507,39 @@ class TestTimes:
         async with opened(server) as adapter:
             data, words = await heard(adapter, Utterance("Hi.", timestamps=Timestamps.CHARACTER))
         assert data == bytes(3)
-        assert words == [TimedText(0, 0.3, (0, 3))]
+        each = (TimedText(0, 0.1, (0, 1)), TimedText(0.1, 0.2, (1, 2)), TimedText(0.2, 0.3, (2, 3)))
+        assert words == [TimedText(0, 0.3, (0, 3), each)]
+
+    async def test_a_word_that_is_told_after_its_audio_is_not_lost_live(
+        self, server: FaultyServer
+    ) -> None:
+        options = {"base_url": server.url, "api_key": KEY}
+        adapter = ElevenLabsAdapter(ElevenLabsOptions.model_validate(options))
+        async with (
+            AsyncTTSService(providers=[adapter]) as tts,
+            tts.stream("One two three.", timestamps="word", delivery="live") as speech,
+        ):
+            audio = await speech.collect()
+        assert [entry.word for entry in audio.words] == ["One", "two", "three."]
+
+    @pytest.mark.parametrize("delivery", ["exact", "live"])
+    async def test_characters_have_the_times_that_elevenlabs_gives_them(
+        self, server: FaultyServer, delivery: str
+    ) -> None:
+        text = "Zoë  said:\u00a0“x < 3 & y”. Then\tshe left!"
+        options = {"base_url": server.url, "api_key": KEY}
+        adapter = ElevenLabsAdapter(ElevenLabsOptions.model_validate(options))
+        async with (
+            AsyncTTSService(providers=[adapter]) as tts,
+            tts.stream(text, timestamps="character", delivery=delivery) as speech,
+        ):
+            audio = await speech.collect()
+        assert audio.warnings == []
+        assert {entry.source for entry in audio.words} == {TimingSource.NATIVE}
+        assert [text[slice(*entry.span)] for entry in audio.words] == list("".join(text.split()))
+        lengths = {round(entry.end - entry.start, 4) for entry in audio.words}
+        assert len(lengths) < len(audio.ledger) + 1  # each of a call's takes as long, here
+        assert audio.words[-1].end == pytest.approx(audio.duration, abs=0.01)
 
 
 @pytest.mark.anyio

@@ -137,6 +137,9 @@ class TimedText:
     end: float
     span: tuple[int, int]
     """Characters of ``Utterance.text``."""
+    characters: tuple[TimedText, ...] = ()
+    """The word's characters with their own times, where they were asked for and the provider has
+    them."""
 
 
 @dataclass(slots=True)

@@ -110,6 +110,7 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
         runs=Runs.CLOUD,
         streaming=NATIVE,
         word_timestamps=NATIVE,
+        character_timestamps=NATIVE,
         speed=NATIVE,
         speed_range=SPEEDS,
         seed=NATIVE,
@@ -158,7 +159,12 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
             words: list[TimedText] = []
             chunks: AsyncIterator[bytes] = reply
             if is_timed:
-                chunks = _TimedChunks(await self._items(reply), utterance.text, words)
+                chunks = _TimedChunks(
+                    await self._items(reply),
+                    utterance.text,
+                    words,
+                    by_character=utterance.timestamps is Timestamps.CHARACTER,
+                )
             else:
                 await self._expect_audio(reply)
             yield AudioSource(
@@ -286,11 +292,14 @@ class _TimedChunks(InlineAudio[Json]):
         text: As it was sent.
         words: Grows as chunks are read. A word is told of when the character after it is, which may
             be one chunk later.
+        by_character: The words keep their characters' times.
     """
 
-    def __init__(self, items: AsyncIterator[Json], text: str, words: list[TimedText]) -> None:
+    def __init__(
+        self, items: AsyncIterator[Json], text: str, words: list[TimedText], *, by_character: bool
+    ) -> None:
         super().__init__(items)
-        self._times = CharacterTimes(text)
+        self._times = CharacterTimes(text, keeps=by_character)
         self._words = words
 
     @override

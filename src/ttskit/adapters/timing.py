@@ -66,12 +66,14 @@ class CharacterTimes:
 
     Args:
         text: As it was sent; its characters are timed one by one, in order.
+        keeps: The words keep their characters' times.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, keeps: bool = False) -> None:
         self._text = text
+        self._keeps = keeps
         self._at = 0
-        self._word: tuple[int, float, float] | None = None
+        self._word: list[TimedText] = []
 
     def add(
         self, characters: Iterable[str], starts: Iterable[float], ends: Iterable[float]
@@ -81,19 +83,23 @@ class CharacterTimes:
             place = self._text.find(character, self._at, self._at + FAR) if character else -1
             if place < 0:
                 continue
-            if self._word is not None and (character.isspace() or self._gap(place)):
+            if self._word and (character.isspace() or self._gap(place)):
                 yield from self.finish()
             self._at = place + len(character)
             if not character.isspace():
-                begun, first, _ = self._word or (place, start, end)
-                self._word = (begun, first, max(first, end))
+                self._word.append(TimedText(start, max(start, end), (place, self._at)))
 
     def finish(self) -> Iterable[TimedText]:
         """Yield the word that has not ended yet."""
-        if self._word is not None:
-            begun, start, end = self._word
-            self._word = None
-            yield TimedText(start, end, (begun, self._at))
+        if self._word:
+            characters, self._word = tuple(self._word), []
+            first, last = characters[0], characters[-1]
+            yield TimedText(
+                first.start,
+                max(first.start, last.end),
+                (first.span[0], last.span[1]),
+                characters if self._keeps else (),
+            )
 
     def _gap(self, place: int) -> bool:
         return any(character.isspace() for character in self._text[self._at : place])

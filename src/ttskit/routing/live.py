@@ -23,7 +23,7 @@ from ttskit.routing.part import Part
 from ttskit.routing.provider import Provider
 from ttskit.routing.recording import Bill, Decoding, check_rate
 from ttskit.routing.take import Emit, Take
-from ttskit.routing.timing import estimate_words, splits_words
+from ttskit.routing.timing import estimate_words
 from ttskit.routing.verdict import SILENCE_PEAK, check_length, check_said
 from ttskit.text.passage import Passage
 
@@ -103,14 +103,18 @@ class Release:
         self._listen(samples)
         self._held.append(samples)
         self.received += len(samples)
-        if self._pace_s is None:
-            self._words = words
+        self.know(words)
         if self._audible_at is None:
             return samples[:0]
         if self._pace_s is not None:
             held = min(round(HOLD_S * self.sample_rate), round(HOLD_SHARE * self.received))
             return self._let_go(self.received - held)
         return self._let_go(self._end_of_words())
+
+    def know(self, words: Sequence[TimedText]) -> None:
+        """Take note of words that were told after the last samples."""
+        if self._pace_s is None:
+            self._words = words
 
     def finish(self) -> Samples:
         """Return the rest: the call is whole."""
@@ -288,6 +292,8 @@ class Broadcast:
         async for chunk in source.chunks:
             self._feed(decoding.decode(chunk), decoding, source, part)
         self._feed(decoding.finish(), decoding, source, part)
+        if self._call is not None:
+            self._call.release.know(tuple(source.words))
         self._judge(source, part)
         self._bill.add(source)
 
@@ -372,7 +378,7 @@ class Broadcast:
         if self._options.timestamps is Timestamps.NONE:
             return ()
         origin = TimingSource.ESTIMATED if call.release.is_guessed else TimingSource.NATIVE
-        by_character = splits_words(self._options.timestamps, self._provider.capabilities)
+        by_character = self._options.timestamps is Timestamps.CHARACTER
         return tuple(call.part.timings(said, call.start_s, origin, by_character=by_character))
 
     def _put(

@@ -46,17 +46,23 @@ class Part(NamedTuple):
         *,
         by_character: bool,
     ) -> list[WordTiming]:
-        """Return the words' times ``start`` seconds later, on the caller's own text.
+        """Return the times ``start`` seconds later, on the caller's own text.
 
         Args:
-            timed: From the start of the audio.
+            timed: Words, from the start of the audio.
             start: Seconds.
             origin: Where the times come from.
-            by_character: Each word's time is shared out among its characters, an estimate.
+            by_character: One entry a character: its own time where the provider has it, else a
+                share of its word's, an estimate.
         """
-        if by_character:
-            timed, origin = split_characters(timed), TimingSource.ESTIMATED
-        return [self._timing(word, start, origin) for word in timed]
+        if not by_character:
+            return [self._timing(word, start, origin) for word in timed]
+        entries: list[WordTiming] = []
+        for word in timed:
+            characters = word.characters or split_characters(word)
+            known = origin if word.characters else TimingSource.ESTIMATED
+            entries += [self._timing(character, start, known) for character in characters]
+        return entries
 
     def _timing(self, word: TimedText, start: float, origin: TimingSource) -> WordTiming:
         first, end = word.span

@@ -20,7 +20,7 @@ from ttskit.request import SpeechOptions, Timestamps
 from ttskit.routing.part import Part
 from ttskit.routing.provider import Provider
 from ttskit.routing.take import Emit, Take
-from ttskit.routing.timing import estimate_words, splits_words
+from ttskit.routing.timing import estimate_words
 from ttskit.routing.verdict import check_said, check_speech
 from ttskit.text.plan import Passage
 
@@ -185,7 +185,7 @@ class Recording:
             timed,
             start,
             origin,
-            by_character=splits_words(self._options.timestamps, self._provider.capabilities),
+            by_character=self._options.timestamps is Timestamps.CHARACTER,
         )
 
 

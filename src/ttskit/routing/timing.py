@@ -1,11 +1,10 @@
-"""Estimated word times, where an engine gives none."""
+"""Estimated times, where an engine gives none."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ttskit.adapters.base import Capabilities, Support, TimedText
-from ttskit.request import Timestamps
+from ttskit.adapters.base import TimedText
 from ttskit.text.words import spread
 
 
@@ -20,21 +19,14 @@ def estimate_words(text: str, *, start: float, end: float, since: int = 0) -> li
     ]
 
 
-def splits_words(wanted: Timestamps, capabilities: Capabilities) -> bool:
-    """Whether characters are to be timed by whom times words at most."""
-    times_characters = capabilities.character_timestamps is Support.NATIVE
-    return wanted is Timestamps.CHARACTER and not times_characters
-
-
-def split_characters(timed: Sequence[TimedText]) -> list[TimedText]:
-    """Return one entry a character, each word's time shared out evenly among its own."""
+def split_characters(word: TimedText) -> Sequence[TimedText]:
+    """Return one entry a character: the word's time is shared out evenly among them."""
+    length = word.span[1] - word.span[0]
     return [
         TimedText(
             word.start + (word.end - word.start) * index / length,
             word.start + (word.end - word.start) * (index + 1) / length,
             (word.span[0] + index, word.span[0] + index + 1),
         )
-        for word in timed
-        if (length := word.span[1] - word.span[0])
         for index in range(length)
     ]

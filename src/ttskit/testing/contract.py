@@ -235,6 +235,20 @@ class AdapterContract:
         assert times[-1] - times[0] > take.duration / 2
         assert [word.strip(" .") for word in heard] == self.sentence.strip(".").split()
 
+    async def test_declared_character_timings_lie_in_their_words(self, opened: AnyAdapter) -> None:
+        """In order, one for each character that is no white space."""
+        self._needs(opened.capabilities.character_timestamps)
+        take = await self._take(opened, self.sentence, timestamps=Timestamps.CHARACTER)
+        characters = [each for word in take.words for each in word.characters]
+        times = [time for each in characters for time in (each.start, each.end)]
+        assert times == sorted(times)
+        assert "".join(self.sentence[slice(*each.span)] for each in characters) == (
+            self.sentence.replace(" ", "")
+        )
+        for word in take.words:
+            assert word.start <= word.characters[0].start
+            assert word.characters[-1].end <= word.end
+
     async def test_a_declared_seed_gives_the_same_audio_again(self, opened: AnyAdapter) -> None:
         """Sample for sample, or nearly."""
         self._needs(opened.capabilities.seed)
