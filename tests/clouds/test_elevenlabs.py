@@ -77,6 +77,11 @@ MODELS = [
 ]
 
 
+def noise() -> bytes:
+    """Return a second of what may be speech: 24 kHz PCM."""
+    return audio(spoken("One two.", DEFAULT_VOICE, 24_000), "pcm", 24_000)
+
+
 def refusal(status: int, word: str, **more: object) -> Reply:
     """Return a refusal as ElevenLabs words it."""
     detail = {"status": word, "message": "a message that may quote the text", **more}
@@ -308,6 +313,42 @@ class TestWhatIsSent:
         async with opened(server) as adapter:
             await heard(adapter, utterance)
         assert asked(server)[2] == {"text": "Now.", "model_id": "eleven_v3"}
+
+    async def test_what_ttskit_cut_goes_on_from_the_requests_before(
+        self, server: FaultyServer
+    ) -> None:
+        server.reply(Reply(headers=(("request-id", "r-1"),), body=noise()), times=1)
+        server.reply(Reply(headers=(("request-id", "r-2"),), body=noise()), times=1)
+        options = {"base_url": server.url, "api_key": KEY, "max_characters": 9}
+        adapter = ElevenLabsAdapter(ElevenLabsOptions.model_validate(options))
+        own = {"elevenlabs": {"previous_request_ids": ["earlier"]}}
+        async with AsyncTTSService(providers=[adapter]) as tts:
+            await tts.synthesize("One two three four.", provider_options=own)
+        bodies = [json.loads(request.body) for request in server.requests]
+        assert [(body["text"], body.get("previous_request_ids")) for body in bodies] == [
+            ("One two", ["earlier"]),
+            ("three", ["r-1"]),
+            ("four.", ["r-1", "r-2"]),
+        ]
+
+    @pytest.mark.parametrize(
+        ("section", "call"),
+        [
+            ({"model": "eleven_v3"}, {}),
+            ({"model": "eleven_v3_conversational"}, {}),
+            ({"enable_logging": False}, {}),
+            ({}, {"enable_logging": False}),
+        ],
+    )
+    async def test_where_nothing_is_stitched_nothing_is_gone_on_from(
+        self, server: FaultyServer, section: Mapping[str, object], call: Mapping[str, object]
+    ) -> None:
+        asks = {"previous_request_ids": ["a"], "next_request_ids": ["b"]}
+        utterance = Utterance("Now.", previous_ids=("c",), options={**asks, **call})
+        async with opened(server, **section) as adapter, adapter.synthesize(utterance) as source:
+            assert source.request_id == "req-1"
+            assert source.continuation is None
+        assert not {"previous_request_ids", "next_request_ids"} & asked(server)[2].keys()
 
     async def test_nothing_is_stitched_where_nothing_may_be_kept(
         self, server: FaultyServer

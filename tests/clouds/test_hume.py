@@ -386,6 +386,18 @@ async def test_a_generation_goes_before_a_text_as_context(served: FaultyServer) 
     assert last_body(served)["context"] == {"generation_id": "g-7"}
 
 
+async def test_a_generation_can_be_gone_on_from(served: FaultyServer) -> None:
+    first = Utterance("One.", timestamps=Timestamps.WORD)
+    async with opened(adapter_of(served)) as adapter:
+        async with adapter.synthesize(first) as source:
+            assert [chunk async for chunk in source.chunks]
+        assert source.continuation == "g-1"
+        second = Utterance("Two.", index=1, previous_ids=("g-0", "g-1"), previous_text="One.")
+        async with adapter.synthesize(second) as source:
+            assert [chunk async for chunk in source.chunks]
+    assert last_body(served)["context"] == {"generation_id": "g-1"}
+
+
 def details(*place: object) -> dict[str, object]:
     return {"detail": [{"loc": ["body", *place], "msg": "No.", "type": "value_error"}]}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import anyio
 import pytest
 
 from ttskit import AsyncTTSService
@@ -108,3 +109,97 @@ async def test_who_goes_on_in_mid_sentence_is_told_what_was_heard() -> None:
     ((rest, (before, after)),) = around(second).items()
     assert f"{before} {rest}" == "One two three four five."
     assert after is None
+
+
+def known(adapter: MockAdapter) -> dict[str, list[str]]:
+    """Return what each utterance was to go on from, by the text that was said then."""
+    said = {f"{adapter.provider}-{at}": one.text for at, one in enumerate(adapter.requests, 1)}
+    return {one.text: [said[ident] for ident in one.previous_ids] for one in adapter.requests}
+
+
+async def test_pieces_of_a_sentence_go_on_from_the_last_three() -> None:
+    adapter = reader(max_characters=9)
+    await told(adapter, "One two three four five six seven.")
+    assert known(adapter) == {
+        "One two": [],
+        "three": ["One two"],
+        "four": ["One two", "three"],
+        "five six": ["One two", "three", "four"],
+        "seven.": ["three", "four", "five six"],
+    }
+
+
+async def test_text_that_comes_slowly_goes_on_from_what_was_said() -> None:
+    adapter = reader()
+    sentences = ["One two.", "Three four.", "Five six.", "Seven eight.", "Nine ten."]
+    heard = [anyio.Event() for _ in sentences]
+
+    async def pieces() -> AsyncIterator[str]:
+        for at, sentence in enumerate(sentences):
+            if at > 1:
+                await heard[at - 2].wait()
+            yield f"{sentence} "
+        await heard[-2].wait()
+
+    with anyio.fail_after(20):
+        async with (
+            AsyncTTSService({"text": {"fast_start": False}}, providers=[adapter]) as tts,
+            tts.stream(pieces()) as speech,
+        ):
+            async for chunk in speech:
+                heard[chunk.utterance.index].set()
+    assert known(adapter) == {
+        sentence: sentences[max(at - 3, 0) : at] for at, sentence in enumerate(sentences)
+    }
+
+
+@pytest.mark.parametrize("delivery", ["exact", "live"])
+async def test_only_what_is_directly_before_is_gone_on_from(delivery: str) -> None:
+    """Some are made at a time: what is not known when a call is made is left to the text."""
+    sentences = [f"Sentence number {at}." for at in range(12)]
+    adapter = reader()
+    async with AsyncTTSService(providers=[adapter]) as tts:
+        await tts.synthesize(" ".join(sentences), delivery=delivery)
+    found = known(adapter)
+    assert set(found) == set(sentences)
+    for at, sentence in enumerate(sentences):
+        before = found[sentence]
+        assert before == sentences[at - len(before) : at]
+    assert any(found.values())
+
+
+async def test_nobody_goes_on_from_another_provider_or_voice() -> None:
+    first, second = reader("first"), reader("second")
+    first.faults.reject_content(matching="Three")
+    settings = {"text": {"fast_start": False}, "routing": {"ask_others_when_rejected": True}}
+    async with (
+        AsyncTTSService(settings, providers=[first, second]) as tts,
+        tts.stream("One two. Three four. Five six.") as speech,
+    ):
+        await speech.collect()
+    assert "One two." not in known(second)
+    assert known(second)["Three four."] == []
+    ssml = "<speak>One two. <voice name='bob'>Three four.</voice> Five six. Seven.</speak>"
+    talkers = reader()
+    async with AsyncTTSService(providers=[talkers]) as tts:
+        await tts.synthesize(ssml=ssml)
+    assert known(talkers)["Three four."] == known(talkers)["Five six."] == []
+
+
+async def test_what_broke_off_in_the_listeners_ear_is_gone_on_from_by_nobody() -> None:
+    first, second = reader("first"), reader("second")
+    first.faults.die_mid_stream(at=0.6)
+    async with (
+        AsyncTTSService(providers=[first, second]) as tts,
+        tts.stream("One two three four five. Six seven.", delivery="live") as speech,
+    ):
+        await speech.collect()
+    rest, last = second.requests
+    assert rest.previous_ids == ()
+    assert known(second)[last.text] in ([], [rest.text])
+
+
+async def test_who_reads_no_context_goes_on_from_nothing() -> None:
+    adapter = MockAdapter(capabilities=replace(MockAdapter.capabilities, max_characters=9))
+    await told(adapter, "One two three four five.")
+    assert {one.previous_ids for one in adapter.requests} == {()}

@@ -122,6 +122,9 @@ class Utterance:
     seed: int | None = None
     previous_text: str | None = None
     next_text: str | None = None
+    previous_ids: tuple[str, ...] = ()
+    """``AudioSource.continuation`` of up to 3 utterances, oldest first, that the same voice said
+    directly before this one."""
     options: Mapping[str, object] = field(default_factory=dict)
     """The caller's ``provider_options`` for this provider."""
     request_id: str = ""
@@ -158,6 +161,8 @@ class AudioSource:
     words: list[TimedText] = field(default_factory=list)
     """Grows while ``chunks`` is read; whole when it ends."""
     request_id: str | None = None
+    continuation: str | None = None
+    """What a later request may name to go on from this one, once ``chunks`` was read to its end."""
     cost: float | None = None
     """US dollars."""
     concurrency: int | None = None

@@ -167,12 +167,14 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
                 )
             else:
                 await self._expect_audio(reply)
+            request_id = reply.headers.get(self.refusals.request_id)
             yield AudioSource(
                 chunks,
                 format=self._codec,
                 sample_rate=self.options.sample_rate if self._codec in RAW else 0,
                 words=words,
-                request_id=reply.headers.get(self.refusals.request_id),
+                request_id=request_id,
+                continuation=request_id if self._is_stitched(utterance) else None,
                 cost=self._cost(utterance, reply),
                 concurrency=_count(reply.headers.get("maximum-concurrent-requests", "")),
             )
@@ -194,8 +196,7 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
     def _asked(self, utterance: Utterance) -> tuple[Json, Query]:
         """Return the body and the query: what was set, and nothing else."""
         own, knobs = self._own(ElevenLabsCallOptions, utterance), self._settings(utterance)
-        is_v3 = _is_v3(self._model(utterance))
-        is_stitched = not is_v3 and knobs.enable_logging is not False
+        is_v3, is_stitched = _is_v3(self._model(utterance)), self._is_stitched(utterance)
         settings = knobs.voice_settings()
         if utterance.speed != 1 and not is_v3:
             settings["speed"] = utterance.speed
@@ -207,8 +208,8 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
             seed=utterance.seed,
             previous_text=utterance.previous_text if is_stitched else None,
             next_text=utterance.next_text if is_stitched else None,
-            previous_request_ids=own.previous_request_ids,
-            next_request_ids=own.next_request_ids,
+            previous_request_ids=self._before(own, utterance) if is_stitched else None,
+            next_request_ids=own.next_request_ids if is_stitched else None,
             **knobs.members(),
         )
         query = {
@@ -217,6 +218,15 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
             "optimize_streaming_latency": knobs.optimize_streaming_latency,
         }
         return body, query
+
+    def _is_stitched(self, utterance: Utterance) -> bool:
+        """Whether a request may go on from others: v3 cannot, nor where nothing may be kept."""
+        is_kept = self._settings(utterance).enable_logging is not False
+        return is_kept and not _is_v3(self._model(utterance))
+
+    def _before(self, own: ElevenLabsCallOptions, utterance: Utterance) -> tuple[str, ...] | None:
+        """Return the requests that this one goes on from; the caller's are before the first."""
+        return utterance.previous_ids or (None if utterance.index else own.previous_request_ids)
 
     def _language(self, utterance: Utterance) -> str | None:
         """Return the language's code; multilingual_v2 hears the language from the text alone."""

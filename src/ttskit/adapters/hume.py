@@ -189,7 +189,9 @@ class HumeAdapter(CloudAdapter[HumeOptions]):
 
     def _body(self, utterance: Utterance, model: str, *, is_timed: bool) -> dict[str, object]:
         options = self._settings(utterance)
-        earlier = self._own(HumeCallOptions, utterance).generation_id
+        earlier = next(reversed(utterance.previous_ids), None)
+        if earlier is None and not utterance.index:
+            earlier = self._own(HumeCallOptions, utterance).generation_id
         voice = named(utterance.voice or options.voice)
         said = given(
             text=utterance.text,

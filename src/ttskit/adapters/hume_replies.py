@@ -35,6 +35,7 @@ class _Line(Shape):
     audio: Base64 = b""
     timestamp: _Timestamp | None = None
     request_id: str | None = None
+    generation_id: str | None = None
 
 
 class SpokenLines(InlineAudio[Json]):
@@ -54,6 +55,7 @@ class SpokenLines(InlineAudio[Json]):
             raise self._refusals.of(item)
         line = _Line.take(item)
         self._source.request_id = line.request_id or self._source.request_id
+        self._source.continuation = line.generation_id or self._source.continuation
         timed = line.timestamp
         if timed is not None and timed.type == "word":
             begin, end = timed.time.begin / 1_000, timed.time.end / 1_000

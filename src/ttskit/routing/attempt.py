@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from ttskit.adapters.base import AudioSource, Support, Utterance
 from ttskit.audio import Notice
@@ -14,6 +14,7 @@ from ttskit.routing.honour import Prosody, prosody, unmet
 from ttskit.routing.live import Broadcast
 from ttskit.routing.part import Part, Role
 from ttskit.routing.provider import Provider
+from ttskit.routing.readings import Reading
 from ttskit.routing.recording import Recorder, Recording
 from ttskit.routing.script import ALONE, Around, context_after, context_before
 from ttskit.routing.take import Emit
@@ -21,6 +22,8 @@ from ttskit.routing.voicing import Casting, Wish
 from ttskit.text.lower import Lowered, Silence, Speech, lower
 from ttskit.text.plan import Passage
 from ttskit.text.segment import cut
+
+Hear = Callable[[AudioSource], Awaitable[None]]
 
 
 class Attempt:
@@ -66,6 +69,7 @@ class Attempt:
         """Who speaks, once that is known."""
         self._read = 0
         """Characters of the passage that were sent."""
+        self._said: list[Reading] = []
 
     async def speak(self) -> None:
         """Emit the passage as this provider speaks it.
@@ -87,8 +91,17 @@ class Attempt:
                     await self._say(piece)
             self._recorder.finish()
         except TTSError:
-            self._recorder.break_off()
+            self._break_off()
             raise
+        self._booth.readings.note(self._passage.index, self._said, goes_on=self._booth.is_live)
+
+    def _break_off(self) -> None:
+        """End the turn; what of it was heard stays in the listener's ear."""
+        if self._recorder.is_committed:
+            self._said.append(Reading(self._provider.name, None, None))
+        if self._booth.is_live:
+            self._booth.readings.note(self._passage.index, self._said, goes_on=True)
+        self._recorder.break_off()
 
     def _made_recorder(self) -> Recorder:
         if self._booth.is_live:
@@ -181,24 +194,32 @@ class Attempt:
         return [(0, len(speech.text))]
 
     async def _call(self, part: Part) -> None:
+        reading = self._who(part)
+
         async def hear(source: AudioSource) -> None:
+            nonlocal reading
             try:
                 # Not sooner: who is down tells no voices, and its breaker must hear of that.
                 self.voice = part.role.casting.voice or await self._provider.default_id()
                 self._recorder.speak_as(self.voice)
                 await self._recorder.hear(source, part)
+                reading = reading._replace(continuation=source.continuation)
             except TTSError as error:
                 error.provider = error.provider or self._provider.name
                 raise
 
-        utterance = self._utterance(part)
         # What a listener waits for, so that two are asked, waits for no other utterance.
         if self._booth.line is None or self._on_audio is not None:
-            await self._provider.call(utterance, hear, self._ask(utterance))
+            await self._ask_for(part, hear)
         else:
             async with self._booth.line:
-                await self._provider.call(utterance, hear, self._ask(utterance))
+                await self._ask_for(part, hear)
         self._recorder.keep(part)
+        self._said.append(reading)
+
+    async def _ask_for(self, part: Part, hear: Hear) -> None:
+        utterance = self._utterance(part)  # only now is known what was said before it
+        await self._provider.call(utterance, hear, self._ask(utterance))
 
     def _utterance(self, part: Part) -> Utterance:
         options, settings = self._options, part.role.settings
@@ -217,6 +238,7 @@ class Attempt:
             seed=options.seed,
             previous_text=before,
             next_text=after,
+            previous_ids=self._before(part),
             options=_own(options.provider_options, self._provider),
             request_id=self._booth.request_id,
             lane=self._booth.lane,
@@ -234,6 +256,15 @@ class Attempt:
                 f"{around.before} {text[:start]}", f"{text[self._read :]} {around.after}"
             )
         return context_before(around.before), context_after(around.after)
+
+    def _before(self, part: Part) -> tuple[str, ...]:
+        """Return what a provider that reads context may go on from."""
+        if self._able.context is Support.UNSUPPORTED:
+            return ()
+        return self._booth.readings.before(self._passage.index, self._said, self._who(part))
+
+    def _who(self, part: Part) -> Reading:
+        return Reading(self._provider.name, part.role.casting.voice, None)
 
     def _timestamps(self) -> Timestamps:
         """Return what to ask for: live speech goes on at a word, where the provider can tell."""

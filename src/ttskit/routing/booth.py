@@ -11,6 +11,7 @@ from ttskit.request import Delivery, SpeechOptions
 from ttskit.resilience.hedge import Hedging
 from ttskit.resilience.now import now
 from ttskit.routing.live import Paces
+from ttskit.routing.readings import Readings
 from ttskit.routing.voicing import Casts
 from ttskit.telemetry.desk import Tell
 
@@ -51,6 +52,7 @@ class Booth:
         self.casts = casts
         self.policy = policy
         self.paces = Paces()
+        self.readings = Readings()
         self.is_live = options.delivery is Delivery.LIVE
         self.line: anyio.Semaphore | None = None
         """Held while a provider is called; None while one utterance is made at a time."""

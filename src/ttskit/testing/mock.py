@@ -187,6 +187,7 @@ class MockAdapter(Adapter[MockOptions]):
     @asynccontextmanager
     async def synthesize(self, utterance: Utterance) -> AsyncIterator[AudioSource]:
         self.requests.append(utterance)
+        request_id = f"{self.provider}-{len(self.requests)}"
         await checkpoint()
         self._require_open()
         speech = self._speech(utterance)
@@ -202,7 +203,8 @@ class MockAdapter(Adapter[MockOptions]):
                     format=str(self.options.format),
                     sample_rate=behaviour.declared_rate or self.options.sample_rate,
                     words=words if self.capabilities.word_timestamps is NATIVE else [],
-                    request_id=f"{self.provider}-{len(self.requests)}",
+                    request_id=request_id,
+                    continuation=request_id,
                 )
 
     @override
