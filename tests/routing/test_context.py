@@ -165,7 +165,6 @@ async def test_only_what_is_directly_before_is_gone_on_from(delivery: str) -> No
     for at, sentence in enumerate(sentences):
         before = found[sentence]
         assert before == sentences[at - len(before) : at]
-    assert any(found.values())
 
 
 async def test_nobody_goes_on_from_another_provider_or_voice() -> None:

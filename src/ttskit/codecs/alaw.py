@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ttskit.codecs.pcm import Samples, to_int16
+from ttskit.codecs.pcm import AnySamples, Samples, to_int16
 
 _EVEN_BITS = 0x55
 """Turned over on the line, so that silence is no row of equal bits."""
@@ -17,7 +17,7 @@ _SIGN = 0x80
 """Set where the sample is not negative."""
 
 
-def to_alaw(samples: Samples) -> bytes:
+def to_alaw(samples: AnySamples) -> bytes:
     """Return the samples as interleaved A-law, one byte each; beyond full scale is clipped."""
     return _codes()[to_int16(samples).view(np.uint16)].tobytes()
 
