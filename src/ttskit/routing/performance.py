@@ -174,7 +174,9 @@ class _Ahead:
         """Speak the first passage and all that follow; return what they failed with."""
         send, receive = anyio.create_memory_object_stream[_Slot](self._pace.ahead)
         async with anyio.create_task_group() as tasks, receive:
-            tasks.start_soon(self._read, first, tasks, send)
+            # At once: by way of the reader it would begin some turns of the event loop later.
+            slot = await self._start(first, tasks, send)
+            tasks.start_soon(self._read, slot, tasks, send)
             failure = await self._deliver_in_order(tasks, receive, deliver)
             if failure is not None:
                 tasks.cancel_scope.cancel()
@@ -207,35 +209,37 @@ class _Ahead:
         return slot.failure
 
     async def _read(
-        self, first: Cue, tasks: TaskGroup, send: MemoryObjectSendStream[_Slot]
+        self, first: _Slot, tasks: TaskGroup, send: MemoryObjectSendStream[_Slot]
     ) -> None:
         async with send:
-            failure = await _failure(self._start_all(first, tasks, send))
+            failure = await _failure(self._start_others(first, tasks, send))
             if failure is not None:
                 failed = _Slot(None)
                 failed.end(failure)
                 with suppress(anyio.BrokenResourceError):  # a passage failed: nobody waits for it
                     await send.send(failed)
 
-    async def _start_all(
-        self, first: Cue, tasks: TaskGroup, send: MemoryObjectSendStream[_Slot]
+    async def _start_others(
+        self, first: _Slot, tasks: TaskGroup, send: MemoryObjectSendStream[_Slot]
     ) -> None:
-        await self._start(first, tasks, send)
+        if self._pace.first_alone:
+            await first.made.wait()
+            # The next one would take the processor just when the listener's first chunk needs it.
+            with anyio.move_on_after(HANDOVER_S):
+                await self.heard.wait()
         async for cue in self._script:
             await self._start(cue, tasks, send)
 
-    async def _start(self, cue: Cue, tasks: TaskGroup, send: MemoryObjectSendStream[_Slot]) -> None:
+    async def _start(
+        self, cue: Cue, tasks: TaskGroup, send: MemoryObjectSendStream[_Slot]
+    ) -> _Slot:
         slot = _Slot(cue)
         await self._room.acquire()
         # Taken here and not in the task: trio starts tasks in any order.
         await self._flights.acquire()
-        await send.send(slot)
+        send.send_nowait(slot)  # there is room for as many as may be ahead
         tasks.start_soon(self._make_in_flight, slot, cue)
-        if self._pace.first_alone and cue.passage.index == 0:
-            await slot.made.wait()
-            # The next one would take the processor just when the listener's first chunk needs it.
-            with anyio.move_on_after(HANDOVER_S):
-                await self.heard.wait()
+        return slot
 
     async def _make_in_flight(self, slot: _Slot, cue: Cue) -> None:
         try:
