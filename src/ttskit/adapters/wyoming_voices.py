@@ -123,10 +123,7 @@ class Offer:
             return self._by_language(language) if language else Choice()
         name, own_speaker = self._split(voice)
         choice = Choice(name, own_speaker or speaker)
-        listed, _ = self._voices.get(name, (None, None))
-        names = {one.name for one in (listed.speakers if listed else None) or ()}
-        is_known = listed is not None or not self._voices  # some servers list none
-        if not is_known or (names and choice.speaker and choice.speaker not in names):
+        if not self._has(choice):
             asked = f"{name}{SPEAKER_MARK}{choice.speaker}" if choice.speaker else name
             raise voice_not_found(asked, [one.id for one in self.voices("")])
         return choice
@@ -139,6 +136,14 @@ class Offer:
         _, program = self._voices.get(choice.name or "", (None, self._first))
         select = None if program is self._first else program.name
         return select, program.supports_synthesize_streaming
+
+    def _has(self, choice: Choice) -> bool:
+        """Whether the server may have the voice and the speaker; some servers list none."""
+        if choice.name not in self._voices:
+            return not self._voices
+        listed, _ = self._voices[choice.name]
+        names = {one.name for one in listed.speakers or ()}
+        return not names or choice.speaker is None or choice.speaker in names
 
     def _split(self, voice: str) -> tuple[str, str | None]:
         name, _, speaker = voice.rpartition(SPEAKER_MARK)
