@@ -58,7 +58,7 @@ class Capabilities:
     streaming: Support = UNSUPPORTED
     """Audio leaves while the utterance is still being made."""
     text_streaming: Support = EMULATED
-    """Text may arrive in pieces; emulated: utterance by utterance."""
+    """Text may arrive in pieces and is read as one; emulated: each utterance by itself."""
     word_timestamps: Support = EMULATED
     """The engine times its words; emulated: the times are estimated."""
     character_timestamps: Support = UNSUPPORTED
@@ -129,7 +129,8 @@ class Utterance:
     """The caller's ``provider_options`` for this provider."""
     request_id: str = ""
     lane: str | None = None
-    """A local engine makes the utterances of one lane one after the other; None: all at once."""
+    """The stream that it belongs to; None: to none. A local engine makes the utterances of one lane
+    one after the other, and so is a provider asked that reads a stream as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +259,13 @@ class Adapter(ABC, Generic[OptionsT_co]):
 
         Raises:
             TTSError: It would not, and why.
+        """
+
+    def release(self, lane: str) -> None:
+        """The stream of this lane is over: what was kept for it may serve others or be closed.
+
+        Called in the stream's event loop, however it ended, for every adapter that was asked in it;
+        perhaps after ``close``. It must be quick, and must not raise.
         """
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 from typing_extensions import override
@@ -23,23 +23,21 @@ from ttskit.adapters.base import (
     Utterance,
 )
 from ttskit.adapters.cartesia_replies import ListedVoice, SpokenEvents, VoicePage
-from ttskit.adapters.cloud import (
-    ApiKey,
-    BaseURL,
-    CloudAdapter,
-    CloudOptions,
-    default_first,
-    first_of_all,
-)
+from ttskit.adapters.cloud import ApiKey, BaseURL, default_first, first_of_all
 from ttskit.adapters.floats import Floats
 from ttskit.adapters.models import cost
 from ttskit.adapters.options import CallOptions, given
 from ttskit.adapters.refusals import Refusals
 from ttskit.adapters.replies import EVENTS
+from ttskit.adapters.streamed import StreamedAdapter, StreamedOptions
 from ttskit.adapters.timing import WordFinder
 from ttskit.errors import RateLimitedError, VoiceNotFoundError
 from ttskit.request import Timestamps
 from ttskit.voices import Gender, Voice
+
+if TYPE_CHECKING:
+    from ttskit.adapters.cartesia_socket import Context
+    from ttskit.resources.http.lines import Lines
 
 VERSION = "2026-08-14"
 """Of the API, which decides the shapes of everything below."""
@@ -58,6 +56,8 @@ _RAW: Mapping[str, str] = MappingProxyType(
     {"pcm": "pcm_s16le", "f32": "pcm_f32le", "mulaw": "pcm_mulaw", "alaw": "pcm_alaw"}
 )
 _TELEPHONY = frozenset({"mulaw", "alaw"})
+_WIDTHS: Mapping[str, int] = MappingProxyType({"pcm": 2, "f32": 4, "mulaw": 1, "alaw": 1})
+"""Bytes a sample."""
 _GENDERS: Mapping[str, Gender] = MappingProxyType(
     {"masculine": Gender.MALE, "feminine": Gender.FEMALE, "gender_neutral": Gender.NEUTRAL}
 )
@@ -67,7 +67,7 @@ Emotion = Annotated[str, Field(min_length=1, max_length=40)]
 Id = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class CartesiaOptions(CloudOptions):
+class CartesiaOptions(StreamedOptions):
     """The section of tts.yaml."""
 
     base_url: BaseURL = Field(
@@ -124,7 +124,7 @@ def _codes(document: Mapping[str, object]) -> Iterable[object]:
     yield document.get("error_code")
 
 
-class CartesiaAdapter(CloudAdapter[CartesiaOptions]):
+class CartesiaAdapter(StreamedAdapter[CartesiaOptions, "Context"]):
     """Raw audio as it is made; events with words and audio where times are wanted."""
 
     name = "cartesia"
@@ -151,6 +151,7 @@ class CartesiaAdapter(CloudAdapter[CartesiaOptions]):
         super().__init__(options, provider=provider)
         able = type(self).capabilities
         self.capabilities = replace(able, formats=first_of_all(options.format, able.formats))
+        self._read_as_one(is_possible=options.format in _RAW)
 
     @override
     def headers(self) -> Mapping[str, str]:
@@ -169,6 +170,10 @@ class CartesiaAdapter(CloudAdapter[CartesiaOptions]):
         is_timed = utterance.timestamps is not Timestamps.NONE
         form = self._format(is_timed=is_timed)
         body = self._body(utterance, form, is_timed=is_timed)
+        if form in _RAW and self._by_socket(utterance):
+            async with self._over_socket(utterance, form, body) as source:
+                yield source
+            return
         path = "/tts/sse" if is_timed else "/tts/bytes"
         async with self._http.stream("POST", path, json=body) as reply:
             if reply.content_type != EVENTS:
@@ -187,6 +192,44 @@ class CartesiaAdapter(CloudAdapter[CartesiaOptions]):
                 request_id=reply.headers.get("x-request-id"),
                 cost=cost(self.name, utterance.model or self.options.model, len(utterance.text)),
             )
+
+    @asynccontextmanager
+    async def _over_socket(
+        self, utterance: Utterance, form: Format, body: dict[str, object]
+    ) -> AsyncIterator[AudioSource]:
+        from ttskit.adapters.cartesia_socket import PATH, ContextAudio  # with HTTP below it
+
+        text = str(body.pop("transcript"))
+        terms = {name: value for name, value in body.items() if name != "save"}
+        call = self._http.websocket(PATH)
+        async with self._lines.ask(
+            call,
+            lambda context: context.opening(utterance.lane, terms, text),
+            lane=utterance.lane,
+        ) as line:
+            words: list[TimedText] = []
+            chunks = ContextAudio(
+                line,
+                self.refusals,
+                WordFinder(utterance.text),
+                words,
+                bytes_per_second=_WIDTHS[form] * self._rate(form),
+            )
+            yield AudioSource(
+                Floats(chunks) if form == "f32" else chunks,
+                format=form,
+                sample_rate=self._rate(form),
+                words=words,
+                request_id=line.memory.id,
+                cost=cost(self.name, utterance.model or self.options.model, len(utterance.text)),
+            )
+
+    @override
+    def _sockets(self) -> Lines[Context]:
+        from ttskit.adapters.cartesia_socket import KEEPING, Context
+        from ttskit.resources.http.lines import Lines
+
+        return Lines(self._http, KEEPING, remember=Context, farewell=Context.farewell)
 
     @override
     async def check(self) -> None:

@@ -57,11 +57,15 @@ class _Words(Shape):
     """Both in seconds."""
 
 
-class _Event(Shape):
+class Event(Shape):
+    """What comes while something is spoken, over either way."""
+
     type: str
     data: Base64 = b""
     word_timestamps: _Words = _Words()
     status_code: int = 500
+    context_id: str | None = None
+    """Of a socket only."""
 
 
 class SpokenEvents(InlineAudio[ServerEvent]):
@@ -78,7 +82,7 @@ class SpokenEvents(InlineAudio[ServerEvent]):
 
     @override
     async def audio(self, item: ServerEvent) -> bytes:
-        event = _Event.read(item.data)
+        event = Event.read(item.data)
         if event.type == "error":
             raise self._refusals.of(json_object(item.data), status=event.status_code)
         timed = event.word_timestamps

@@ -208,14 +208,22 @@ class Attempt:
                 error.provider = error.provider or self._provider.name
                 raise
 
+        succession = self._booth.succession
+        if succession is None:
+            await self._ask_in_line(part, hear)
+        else:
+            async with succession.turn(self._provider):
+                await self._ask_in_line(part, hear)
+        self._recorder.keep(part)
+        self._said.append(reading)
+
+    async def _ask_in_line(self, part: Part, hear: Hear) -> None:
         # What a listener waits for, so that two are asked, waits for no other utterance.
         if self._booth.line is None or self._on_audio is not None:
             await self._ask_for(part, hear)
         else:
             async with self._booth.line:
                 await self._ask_for(part, hear)
-        self._recorder.keep(part)
-        self._said.append(reading)
 
     async def _ask_for(self, part: Part, hear: Hear) -> None:
         utterance = self._utterance(part)  # only now is known what was said before it

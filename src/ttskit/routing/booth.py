@@ -12,6 +12,7 @@ from ttskit.resilience.hedge import Hedging
 from ttskit.resilience.now import now
 from ttskit.routing.live import Paces
 from ttskit.routing.readings import Readings
+from ttskit.routing.succession import Succession
 from ttskit.routing.voicing import Casts
 from ttskit.telemetry.desk import Tell
 
@@ -32,7 +33,7 @@ class Booth:
     Args:
         options: The request.
         casts: Finds each provider's voice.
-        in_turn: Whether a local engine makes them one after the other.
+        in_turn: Whether it is a stream, whose utterances a local engine makes one after the other.
         deadline_s: Seconds for the whole request; None: no limit.
         tell: Hears what happens.
         policy: Of the service.
@@ -59,6 +60,8 @@ class Booth:
         self.request_id = os.urandom(16).hex()
         """Ours, for the logs on both sides."""
         self.lane = self.request_id if in_turn else None
+        self.succession = Succession(self.lane) if self.lane is not None else None
+        """The order of its utterances; None where it is no stream."""
         self.deadline: float | None = None
         """When all must be done, on the event loop's clock; known once the request runs."""
         self.started: float | None = None

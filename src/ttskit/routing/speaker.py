@@ -125,11 +125,19 @@ class Speaker:
             AllProvidersFailedError: Several providers were asked, and each failed.
             TTSError: The only provider failed, or no other could do better.
         """
+        succession = self._booth.succession
+        if succession is None:
+            await self._speak(passage, emit, around)
+        else:
+            with succession.passage(passage.index):
+                await self._speak(passage, emit, around)
+
+    async def _speak(self, passage: Passage, emit: Emit, around: Around) -> None:
         if not self._is_settled:
             await self._settle_order()
         telling = _Telling(passage, emit, deque(self._order), around)
         while telling.waiting and telling.passage is not None:
-            provider = telling.waiting.popleft()
+            provider = await self._next(telling, passage.index)
             hedge = self._hedge(provider, telling)
             if hedge is None:
                 failures = await self._alone(provider, telling)
@@ -172,6 +180,15 @@ class Speaker:
         except TTSError as error:
             return [(provider, error)]
         return []
+
+    async def _next(self, telling: _Telling, index: int) -> Provider:
+        """Return whom to ask. Who reads a stream as one text is asked when all before was said."""
+        succession = self._booth.succession
+        if succession is not None and succession.reads_as_one(telling.waiting[0]):
+            await succession.come_to(index)
+            if not telling.errors:
+                telling.waiting = deque(self._order)  # somebody may have failed meanwhile
+        return telling.waiting.popleft()
 
     def _hedge(self, provider: Provider, telling: _Telling) -> _Hedge | None:
         """Return who may be asked besides and when, where somebody waits for audio.

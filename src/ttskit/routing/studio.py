@@ -106,6 +106,8 @@ class Production(NamedTuple):
             outcome = "text_failed"
             raise
         finally:
+            if self.booth.succession is not None:
+                self.booth.succession.close()
             self._tell(outcome)
 
     def _note_first_audio(self) -> None:

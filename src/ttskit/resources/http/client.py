@@ -184,13 +184,13 @@ class Socketed(_Call[WebSocket]):
 
     def __init__(self, pools: Pools, handshake: Handshake, *, provider: str, judge: Judge) -> None:
         super().__init__(pools, provider=provider, judge=judge)
-        self._handshake = handshake
+        self.handshake = handshake
 
     @override
     async def _begin(self) -> WebSocket:
-        way = await self._pools.way(self._handshake.origin)
+        way = await self._pools.way(self.handshake.origin)
         try:
-            self._open = socket = await open_socket(self._handshake, way)
+            self._open = socket = await open_socket(self.handshake, way)
         except HandshakeRefused as refused:
             await self._judge(Reply(refused.reply, max_bytes=MAX_DOCUMENT_BYTES))
             raise InvalidResponseError("the server opened no socket") from None
@@ -219,7 +219,7 @@ class HTTPClient:
     ) -> None:
         self._pools = pools
         self._address = address
-        self._provider = provider
+        self.provider = provider
         self._judge = judge
         self._headers = Headers(
             {
@@ -274,7 +274,7 @@ class HTTPClient:
             self._pools,
             request,
             max_bytes=max_bytes,
-            provider=self._provider,
+            provider=self.provider,
             judge=self._judge,
         )
 
@@ -299,7 +299,7 @@ class HTTPClient:
                 method, path, query=query, json=json, headers=asked, max_bytes=MAX_DOCUMENT_BYTES
             ) as reply:
                 return await reply.read()
-        raise ProviderTimeoutError(f"no reply within {timeout_s:g} s", provider=self._provider)
+        raise ProviderTimeoutError(f"no reply within {timeout_s:g} s", provider=self.provider)
 
     def websocket(
         self,
@@ -331,4 +331,4 @@ class HTTPClient:
             subprotocols,
             {**CLOSES, **(closes or {})},
         )
-        return Socketed(self._pools, handshake, provider=self._provider, judge=self._judge)
+        return Socketed(self._pools, handshake, provider=self.provider, judge=self._judge)

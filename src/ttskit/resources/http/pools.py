@@ -70,7 +70,7 @@ class Pools:
         """
         if self._process != os.getpid():
             self._abandon()
-        loop = _loop()
+        loop = running_loop()
         transports = self._by_loop.get(loop)
         if transports is not None and (known := transports.get(origin)) is not None:
             return known
@@ -81,7 +81,7 @@ class Pools:
         self._is_closed = True
         if self._process != os.getpid():
             self._abandon()
-        transports = self._by_loop.pop(_loop(), {})
+        transports = self._by_loop.pop(running_loop(), {})
         async with anyio.create_task_group() as closing:
             for transport in transports.values():
                 closing.start_soon(transport.aclose)
@@ -129,7 +129,8 @@ class Pools:
         self._process = os.getpid()
 
 
-def _loop() -> Hashable:
+def running_loop() -> Hashable:
+    """Return the event loop, as asyncio or trio have it."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -152,7 +153,7 @@ def _chosen(name: TransportName, proxy: str | None) -> str:
 
 
 def _suits_aiohttp(proxy: str | None) -> bool:
-    is_asyncio = isinstance(_loop(), asyncio.AbstractEventLoop)
+    is_asyncio = isinstance(running_loop(), asyncio.AbstractEventLoop)
     return is_asyncio and not (proxy or "").startswith("socks")
 
 
