@@ -34,11 +34,18 @@ TalkT = TypeVar("TalkT")
 class StreamedAdapter(CloudAdapter[StreamedOptionsT], Generic[StreamedOptionsT, TalkT]):
     """An adapter whose provider takes both: requests, and sockets that go on with a reading."""
 
-    _lines: Lines[TalkT]
+    _kept: Lines[TalkT] | None = None
 
     @abstractmethod
     def _sockets(self) -> Lines[TalkT]:
         """Return the keeper of the adapter's sockets; called once, when ``_http`` is there."""
+
+    @property
+    def _lines(self) -> Lines[TalkT]:
+        """The sockets, once the adapter is open."""
+        if self._kept is None:
+            raise AssertionError("an adapter is opened before it speaks")
+        return self._kept
 
     def _read_as_one(self, *, is_possible: bool = True) -> None:
         """Have routing speak streams in turn, where the section lets them go over a socket."""
@@ -53,11 +60,12 @@ class StreamedAdapter(CloudAdapter[StreamedOptionsT], Generic[StreamedOptionsT, 
     @override
     async def open(self, resources: Resources) -> None:
         await super().open(resources)
-        self._lines = self._sockets()
+        self._kept = self._sockets()
 
     @override
     def release(self, lane: str) -> None:
-        self._lines.release(lane)
+        if self._kept is not None:
+            self._kept.release(lane)
 
     @override
     async def close(self) -> None:
