@@ -123,6 +123,21 @@ def test_the_only_provider_says_the_rest_after_it_broke_off() -> None:
     assert len(adapter.texts[1]) < len(adapter.texts[0])
 
 
+def test_who_goes_on_after_a_failure_is_asked_once_for_what_follows() -> None:
+    only = MockAdapter(chunk_s=0.05)
+    only.faults.die_mid_stream(at=0.9, times=1)
+
+    async def main() -> list[AudioChunk]:
+        async with (
+            AsyncTTSService({"text": {"fast_start": False}}, providers=[only]) as tts,
+            tts.stream("One two three. Four five six. Seven eight.", delivery="live") as speech,
+        ):
+            return [chunk async for chunk in speech]
+
+    assert transcribe(virtual_time(main)) == "One two three. Four five six. Seven eight."
+    assert only.texts.count("Four five six.") == only.texts.count("Seven eight.") == 1
+
+
 def test_nobody_left_to_speak_ends_with_what_was_heard() -> None:
     adapter = MockAdapter(chunk_s=0.05)
     adapter.faults.die_mid_stream(at=0.7, error=NetworkError)

@@ -102,6 +102,11 @@ class Speaker:
     def __init__(self, candidates: Sequence[Provider], booth: Booth, *, origin: Provenance) -> None:
         self._order = list(candidates)
         self._failed_at: dict[str, int] = {}
+        self._failures = 0
+        self._failed_as: dict[str, int] = {}
+        """The number of each one's last failure in this request."""
+        self._turns_after: dict[int, int] = {}
+        """How many failures there had been when the last turn at a passage began."""
         self._options = booth.options
         self._is_settled = booth.options.voice is None
         self._origin = origin
@@ -151,11 +156,13 @@ class Speaker:
             raise self._all_failed(telling.errors)
 
     def is_stale(self, passage: Passage, take: Take) -> bool:
-        """Whether its provider failed with an earlier passage since.
+        """Whether its provider failed with an earlier passage since it was asked for this one.
 
         Then it is better said anew by the one who took over: the voice would alternate.
         """
-        return self._failed_at.get(take.provider, passage.index) < passage.index
+        if self._failed_at.get(take.provider, passage.index) >= passage.index:
+            return False
+        return self._turns_after.get(passage.index, 0) < self._failed_as[take.provider]
 
     async def _settle_order(self) -> None:
         """Ask those first who have the voice themselves, unless the caller gave the order.
@@ -299,6 +306,7 @@ class Speaker:
     ) -> None:
         """Have one provider say the passage, and enter it in the record."""
         began = now()
+        self._turns_after[passage.index] = self._failures
         attempt = Attempt(
             provider,
             self._booth,
@@ -371,6 +379,8 @@ class Speaker:
     def _demote(self, provider: Provider, passage: Passage) -> None:
         earliest = self._failed_at.get(provider.name, passage.index)
         self._failed_at[provider.name] = min(earliest, passage.index)
+        self._failures += 1
+        self._failed_as[provider.name] = self._failures
         self._order.remove(provider)
         self._order.append(provider)
 
