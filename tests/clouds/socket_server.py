@@ -29,7 +29,7 @@ class _Talk:
     sent: int = 0
 
 
-@dataclass
+@dataclass(repr=False)  # a traceback with variables would show the key that came
 class Sockets:
     """Has each connection talked to by ``talk``, and remembers what came."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from typing import ClassVar
 
@@ -158,6 +159,20 @@ class StreamContract:
             told += [repr(tts.health()), repr(tts.stats()), repr(tts.providers())]
         assert not [line for line in told if KEY in line]
         assert not [request for request in sockets.handshakes if KEY in request.path]
+
+    async def test_no_variable_of_an_errors_frames_shows_the_key(
+        self, url: str, sockets: Sockets
+    ) -> None:
+        sockets.breaks_after = [0, 0, 1, 1]
+        async with self.service(url, retry={"attempts": 1}) as tts:
+            for _ in range(4):
+                with pytest.raises(TTSError) as caught:
+                    await self.heard(tts)
+                frames = traceback.TracebackException.from_exception(
+                    caught.value, capture_locals=True
+                )
+                shown = [line for line in "".join(frames.format()).splitlines() if KEY in line]
+                assert shown == []
 
     async def test_a_listener_who_leaves_takes_the_socket_along(
         self, url: str, sockets: Sockets

@@ -9,26 +9,33 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 from typing_extensions import override
 
 from ttskit.adapters.base import NATIVE, AudioSource, Capabilities, Runs, Utterance
-from ttskit.adapters.cloud import ApiKey, BaseURL, CloudAdapter, CloudOptions, default_first
+from ttskit.adapters.cloud import ApiKey, BaseURL, default_first
 from ttskit.adapters.models import cost
 from ttskit.adapters.options import CallOptions
 from ttskit.adapters.refusals import Refusals
+from ttskit.adapters.streamed import StreamedAdapter, StreamedOptions
 from ttskit.errors import (
     AuthenticationError,
+    InvalidParameterError,
     PermissionDeniedError,
     RateLimitedError,
+    TextTooLongError,
     TTSError,
     VoiceNotFoundError,
 )
 from ttskit.resources.http.address import Query
 from ttskit.resources.http.framing import json_object
 from ttskit.voices import Gender, Voice
+
+if TYPE_CHECKING:
+    from ttskit.adapters.deepgram_socket import Flushes, Talk
+    from ttskit.resources.http.lines import Lines
 
 DEFAULT_VOICE = "aura-2-thalia-en"
 """Deepgram's own default is of the first generation."""
@@ -67,7 +74,7 @@ _GENDERS = MappingProxyType({"feminine": Gender.FEMALE, "masculine": Gender.MALE
 _MP3_BIT_RATES = (32_000, 48_000)
 
 
-class DeepgramOptions(CloudOptions):
+class DeepgramOptions(StreamedOptions):
     """The section of tts.yaml."""
 
     base_url: BaseURL = Field(
@@ -139,6 +146,8 @@ def _codes(document: Mapping[str, object]) -> Iterable[object]:
         yield "NO_SUCH_MODEL"
     yield document.get("err_code")
     yield document.get("category")
+    yield document.get("code")
+    yield document.get("dg-error")
 
 
 _KINDS: Mapping[str, type[TTSError]] = MappingProxyType(
@@ -147,11 +156,16 @@ _KINDS: Mapping[str, type[TTSError]] = MappingProxyType(
         "INVALID_AUTH": AuthenticationError,
         "INSUFFICIENT_PERMISSIONS": PermissionDeniedError,
         "TOO_MANY_REQUESTS": RateLimitedError,
+        # Of sockets alone:
+        "BIG-0000": TextTooLongError,
+        "DATA-0000": InvalidParameterError,
+        "DATA-0002": InvalidParameterError,
+        "MESSAGE-0000": InvalidParameterError,
     }
 )
 
 
-class DeepgramAdapter(CloudAdapter[DeepgramOptions]):
+class DeepgramAdapter(StreamedAdapter[DeepgramOptions, "Talk"]):
     """Raw audio as it is made. A voice speaks one language, and its id is also the model's."""
 
     name = "deepgram"
@@ -165,7 +179,12 @@ class DeepgramAdapter(CloudAdapter[DeepgramOptions]):
         speed_range=(0.7, 1.5),
         max_characters=MAX_CHARACTERS,
     )
-    refusals = Refusals(_KINDS, _codes, request_id="dg-request-id")
+    refusals = Refusals(_KINDS, _codes, request_id="dg-request-id", code_header="dg-error")
+    _flushes: Flushes
+
+    def __init__(self, options: DeepgramOptions, *, provider: str | None = None) -> None:
+        super().__init__(options, provider=provider)
+        self._read_as_one(is_possible=options.format in _HEADLESS)
 
     @override
     def headers(self) -> Mapping[str, str]:
@@ -184,6 +203,10 @@ class DeepgramAdapter(CloudAdapter[DeepgramOptions]):
     @asynccontextmanager
     async def synthesize(self, utterance: Utterance) -> AsyncIterator[AudioSource]:
         voice, form = utterance.voice or self._default, self.options.format
+        if self._by_socket(utterance):
+            async with self._over_socket(voice, utterance) as source:
+                yield source
+            return
         query, body = self._query(voice, utterance), {"text": utterance.text}
         async with self._http.stream("POST", _path(voice), query=query, json=body) as reply:
             await self._expect_audio(reply)
@@ -196,6 +219,45 @@ class DeepgramAdapter(CloudAdapter[DeepgramOptions]):
                 request_id=reply.headers.get("dg-request-id"),
                 cost=cost(self.name, _generation(voice), characters),
             )
+
+    @override
+    def _by_socket(self, utterance: Utterance) -> bool:
+        if self.options.format not in _HEADLESS or not super()._by_socket(utterance):
+            return False
+        return utterance.lane is None or self._flushes.take(utterance.lane)
+
+    @asynccontextmanager
+    async def _over_socket(self, voice: str, utterance: Utterance) -> AsyncIterator[AudioSource]:
+        from ttskit.adapters.deepgram_socket import TurnAudio, opening  # with HTTP below it
+
+        query = {**self._query(voice, utterance), "container": None}
+        call = self._http.websocket(_path(voice), query=query)
+        async with self._lines.ask(
+            call, lambda _: opening(utterance.text), lane=utterance.lane
+        ) as line:
+            chunks = TurnAudio(line, self.refusals, is_flux=_is_flux(voice))
+            await chunks.begin()
+            yield AudioSource(
+                chunks,
+                format=self.options.format,
+                sample_rate=self._rate or 0,
+                request_id=line.memory.request_id,
+                cost=cost(self.name, _generation(voice), len(utterance.text)),
+            )
+
+    @override
+    def _sockets(self) -> Lines[Talk]:
+        from ttskit.adapters.deepgram_socket import KEEPING, Flushes, Talk
+        from ttskit.resources.http.lines import Lines
+
+        self._flushes = Flushes()
+        return Lines(self._http, KEEPING, remember=Talk)
+
+    @override
+    def release(self, lane: str) -> None:
+        super().release(lane)
+        if self._kept is not None:
+            self._flushes.forget(lane)
 
     @override
     async def check(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 from typing_extensions import override
@@ -23,19 +23,14 @@ from ttskit.adapters.base import (
     TimedText,
     Utterance,
 )
-from ttskit.adapters.cloud import (
-    ApiKey,
-    BaseURL,
-    CloudAdapter,
-    CloudOptions,
-    default_first,
-    first_of_all,
-)
+from ttskit.adapters.cloud import ApiKey, BaseURL, default_first, first_of_all
 from ttskit.adapters.floats import Floats
+from ttskit.adapters.lmnt_replies import ListedVoice, Speech
 from ttskit.adapters.models import cost
 from ttskit.adapters.options import CallOptions, given
 from ttskit.adapters.refusals import Refusals
-from ttskit.adapters.replies import Base64, Once, Shape, pieces
+from ttskit.adapters.replies import Once, pieces
+from ttskit.adapters.streamed import StreamedAdapter, StreamedOptions
 from ttskit.adapters.timing import WordFinder
 from ttskit.errors import (
     AuthenticationError,
@@ -49,6 +44,10 @@ from ttskit.errors import (
 )
 from ttskit.request import Timestamps
 from ttskit.voices import Gender, Voice
+
+if TYPE_CHECKING:
+    from ttskit.adapters.lmnt_socket import Talk
+    from ttskit.resources.http.lines import Lines
 
 VERSION = "1.2"
 """Of the API."""
@@ -68,6 +67,9 @@ _SENT: Mapping[Format, str] = MappingProxyType({"mulaw": "wav"})
 """LMNT puts µ-law into a WAV."""
 _WHOLE = frozenset({"wav", "aac"})
 """Formats that LMNT sends only when all of it is made."""
+_RAW = frozenset({"pcm", "f32"})
+_SOCKET_TERMS = frozenset({"voice", "format", "language", "sample_rate", "return_timestamps"})
+"""What a socket can be told; a request that sets more goes over HTTP."""
 _GENDERS: Mapping[str, Gender] = MappingProxyType(
     {"male": Gender.MALE, "female": Gender.FEMALE, "nonbinary": Gender.NEUTRAL}
 )
@@ -76,7 +78,7 @@ Temperature = Annotated[float, Field(ge=0, le=2)]
 TopP = Annotated[float, Field(gt=0, le=1)]
 
 
-class LMNTOptions(CloudOptions):
+class LMNTOptions(StreamedOptions):
     """The section of tts.yaml."""
 
     base_url: BaseURL = Field(
@@ -135,42 +137,7 @@ _KINDS: Mapping[str, type[TTSError]] = MappingProxyType(
 )
 
 
-class _Voice(Shape):
-    id: str
-    name: str
-    owner: str | None = None
-    state: str
-    gender: str | None = None
-    description: str | None = None
-
-
-class _Element(Shape):
-    """A word, or what is between two: white space, punctuation, silence."""
-
-    text: str
-    start: float
-    duration: float
-    """Both in seconds."""
-
-    @property
-    def is_word(self) -> bool:
-        return any(map(str.isalnum, self.text))
-
-
-class _Speech(Shape):
-    audio: Base64
-    timestamps: tuple[_Element, ...] | None = None
-
-    def words(self, text: str) -> list[TimedText]:
-        finder = WordFinder(text)
-        words: list[TimedText] = []
-        for one in self.timestamps or ():
-            if one.is_word:
-                words += finder.timed(one.text, one.start, one.start + one.duration)
-        return [*words, *finder.finish()]
-
-
-class LMNTAdapter(CloudAdapter[LMNTOptions]):
+class LMNTAdapter(StreamedAdapter[LMNTOptions, "Talk"]):
     """Raw audio as it is made; where words are timed, all of it at once."""
 
     name = "lmnt"
@@ -195,6 +162,7 @@ class LMNTAdapter(CloudAdapter[LMNTOptions]):
             formats=first_of_all(self._sent, able.formats),
             streaming=UNSUPPORTED if options.format in _WHOLE else NATIVE,
         )
+        self._read_as_one(is_possible=options.format in _RAW)
 
     @override
     def headers(self) -> Mapping[str, str]:
@@ -203,7 +171,9 @@ class LMNTAdapter(CloudAdapter[LMNTOptions]):
     @override
     async def voices(self) -> list[Voice]:
         query = {"owner": "all"}
-        listing = _Voice.read_all(await self._http.fetch("GET", "/v1/ai/voice/list", query=query))
+        listing = ListedVoice.read_all(
+            await self._http.fetch("GET", "/v1/ai/voice/list", query=query)
+        )
         ready = [self._voice(one) for one in listing if one.state == "ready"]
         default = self.options.voice
         return default_first(Voice(default, self.provider, default), ready)
@@ -214,12 +184,16 @@ class LMNTAdapter(CloudAdapter[LMNTOptions]):
         is_timed = utterance.timestamps is not Timestamps.NONE
         body = self._body(utterance)
         body |= {"return_timestamps": True} if is_timed else {}
+        if body.keys() <= _SOCKET_TERMS | {"text"} and self._by_socket(utterance):
+            async with self._over_socket(utterance, body) as source:
+                yield source
+            return
         path = "/v1/ai/speech" if is_timed else "/v1/ai/speech/bytes"
         async with self._http.stream("POST", path, json=body) as reply:
             chunks: AsyncIterator[bytes] = reply
             words: list[TimedText] = []
             if is_timed:
-                speech = _Speech.read(await reply.read())
+                speech = Speech.read(await reply.read())
                 chunks, words = Once(*pieces(speech.audio)), speech.words(utterance.text)
             else:
                 await self._expect_audio(reply)
@@ -231,6 +205,43 @@ class LMNTAdapter(CloudAdapter[LMNTOptions]):
                 request_id=reply.headers.get("x-request-id"),
                 cost=cost(self.name, self.options.model or DEFAULT_MODEL, len(utterance.text)),
             )
+
+    @override
+    def _by_socket(self, utterance: Utterance) -> bool:
+        return self.options.format in _RAW and super()._by_socket(utterance)
+
+    @asynccontextmanager
+    async def _over_socket(
+        self, utterance: Utterance, body: dict[str, object]
+    ) -> AsyncIterator[AudioSource]:
+        from ttskit.adapters.lmnt_socket import PATH, FlushAudio  # with HTTP below it
+
+        text = str(body.pop("text"))
+        async with self._lines.ask(
+            self._http.websocket(PATH),
+            # Here the key is no header's but the first message's; no variable holds it.
+            lambda talk: talk.opening({**self.headers(), **body}, text),
+            lane=utterance.lane,
+            manner=tuple(sorted(body.items())),
+        ) as line:
+            words: list[TimedText] = []
+            chunks = FlushAudio(line, self.refusals, WordFinder(utterance.text), words)
+            await chunks.begin()
+            yield AudioSource(
+                Floats(chunks) if self._sent == "f32" else chunks,
+                format=self._sent,
+                sample_rate=self._rate,
+                words=words,
+                request_id=line.memory.request_id,
+                cost=cost(self.name, self.options.model or DEFAULT_MODEL, len(utterance.text)),
+            )
+
+    @override
+    def _sockets(self) -> Lines[Talk]:
+        from ttskit.adapters.lmnt_socket import KEEPING, Talk
+        from ttskit.resources.http.lines import Lines
+
+        return Lines(self._http, KEEPING, remember=Talk)
 
     @override
     async def check(self) -> None:
@@ -255,7 +266,7 @@ class LMNTAdapter(CloudAdapter[LMNTOptions]):
             debug=options.debug or None,
         )
 
-    def _voice(self, one: _Voice) -> Voice:
+    def _voice(self, one: ListedVoice) -> Voice:
         return Voice(
             one.id,
             self.provider,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 import anyio
+from typing_extensions import override
 
 from ttskit.errors import InvalidResponseError, NetworkError, ProviderTimeoutError, TTSError
 from ttskit.resilience.now import now
@@ -24,6 +25,16 @@ if TYPE_CHECKING:
 _ABANDONED: list[object] = []
 """What a forked child inherited: closing it would end the parent's sockets."""
 MemoryT = TypeVar("MemoryT")
+
+
+class Sealed(str):
+    """A message that holds a key: a debugger that prints variables does not show it."""
+
+    __slots__ = ()
+
+    @override
+    def __repr__(self) -> str:
+        return "Sealed(...)"
 
 
 @dataclass(frozen=True, slots=True)
