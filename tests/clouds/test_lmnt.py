@@ -17,7 +17,8 @@ from typing_extensions import override
 from tests.clouds.contract import KEY, CloudContract, audio, spoken
 from tests.clouds.opening import JSON, as_json, body_of, last_body, opened, taken
 from ttskit.adapters.base import NATIVE, UNSUPPORTED, Utterance
-from ttskit.adapters.lmnt import LMNTAdapter, LMNTOptions, _Speech
+from ttskit.adapters.lmnt import LMNTAdapter, LMNTOptions
+from ttskit.adapters.lmnt_replies import Speech
 from ttskit.codecs.wav import wav_header
 from ttskit.errors import (
     AuthenticationError,
@@ -244,7 +245,7 @@ def test_an_end_that_is_spelt_otherwise_was_said() -> None:
         {"text": word, "start": at / 10, "duration": 0.1}
         for at, word in enumerate(["It", " ", "costs", " ", "five", " ", "dollars", "."])
     ]
-    words = _Speech.read(json.dumps({"audio": "", "timestamps": told})).words("It costs $5.")
+    words = Speech.read(json.dumps({"audio": "", "timestamps": told})).words("It costs $5.")
     assert [word.span for word in words] == [(0, 2), (3, 8), (9, 12)]
     assert words[-1].end == pytest.approx(0.7)
 
@@ -331,7 +332,7 @@ async def test_a_reply_of_nonsense_is_no_speech(served: FaultyServer, body: str)
 def test_every_word_is_timed_where_it_stands(words: list[str]) -> None:
     text = ", ".join(words) + "."
     told = json.dumps({"audio": "", "timestamps": elements(text)})
-    timed = _Speech.read(told).words(text)
+    timed = Speech.read(told).words(text)
     assert [text[slice(*one.span)] for one in timed] == words
     assert [one.start for one in timed] == sorted(one.start for one in timed)
 
