@@ -6,10 +6,12 @@ import base64
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import get_args
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import anyio
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +21,7 @@ from typing_extensions import override
 from tests.clouds import opening
 from tests.clouds.contract import KEY, CloudContract, audio, spoken
 from ttskit import AsyncTTSService
-from ttskit.adapters.base import NATIVE, UNSUPPORTED, TimedText, Utterance
+from ttskit.adapters.base import NATIVE, UNSUPPORTED, TimedText, Turn, Utterance
 from ttskit.adapters.elevenlabs import ElevenLabsAdapter
 from ttskit.adapters.elevenlabs_options import DEFAULT_VOICE, ElevenLabsOptions, Format
 from ttskit.audio import TimingSource
@@ -38,11 +40,17 @@ from ttskit.errors import (
     VoiceNotFoundError,
 )
 from ttskit.request import Timestamps
-from ttskit.testing import FaultyServer, Received, Reply
+from ttskit.testing import FaultyServer, Framing, Received, Reply, transcribe
 from ttskit.voices import Gender, Voice
 
 TTS = "/v1/text-to-speech/"
 OURS = {"ulaw": "mulaw"}
+DIALOGUE = "/v1/text-to-dialogue"
+DIALOGUE_MEMBERS = {
+    "inputs", "model_id", "language_code", "settings", "seed", "previous_text", "future_text",
+    "previous_request_ids", "next_request_ids", "pronunciation_dictionary_locators",
+    "apply_text_normalization", "use_pvc_as_ivc", "audio_effects",
+}  # fmt: skip
 PER_PAGE = 100
 VOICES = [
     {
@@ -105,6 +113,9 @@ def answer(received: Received) -> Reply:
         return refusal(401, "invalid_api_key")
     if received.method == "POST" and url.path.startswith(TTS):
         return speech(url.path.removeprefix(TTS).split("/"), query, json.loads(received.body))
+    if received.method == "POST" and url.path.startswith(DIALOGUE):
+        kind = url.path.removeprefix(DIALOGUE).strip("/").split("/")
+        return conversation(kind, query, json.loads(received.body))
     if (received.method, url.path) == ("GET", "/v2/voices"):
         return page(query)
     if (received.method, url.path) == ("GET", "/v1/models"):
@@ -135,6 +146,33 @@ def speech(path: Sequence[str], query: Mapping[str, str], asked: Mapping[str, ob
         body=b"\n\n".join(json.dumps(chunk).encode() for chunk in chunks) + b"\n",
         content_type="application/json",
     )
+
+
+def conversation(
+    kind: Sequence[str], query: Mapping[str, str], asked: Mapping[str, object]
+) -> Reply:
+    """Answer for several voices; what is missing or too much is refused."""
+    assert kind in ([""], ["stream"], ["with-timestamps"], ["stream", "with-timestamps"])
+    assert not asked.keys() - DIALOGUE_MEMBERS
+    assert str(asked["model_id"]).startswith(("eleven_v3", "eleven_v4"))
+    turns = asked["inputs"]
+    assert isinstance(turns, list)
+    voices = {turn["voice_id"] for turn in turns}
+    if not voices <= {one["voice_id"] for one in VOICES}:
+        return refusal(404, "voice_not_found")
+    assert len(voices) <= 10
+    assert sum(len(turn["text"]) for turn in turns) <= 2_000
+    form = query.get("output_format", "mp3_44100_128")
+    codec, rate = form.split("_")[0], int(form.split("_")[1])
+    samples = np.concatenate([spoken(one["text"], one["voice_id"], rate) for one in turns])
+    data = audio(samples, OURS.get(codec, codec), rate)
+    text = "".join(one["text"] for one in turns)
+    headers = (("request-id", "req-d"), ("character-cost", str(len(text))))
+    if "with-timestamps" not in kind:
+        return Reply(headers=headers, body=data, content_type="audio/mpeg")
+    chunks = timed(text, data, len(samples) / rate, 5 if "stream" in kind else 1)
+    lines = [json.dumps({**chunk, "voice_segments": []}).encode() for chunk in chunks]
+    return Reply(headers=headers, body=b"\n\n".join(lines), content_type="application/json")
 
 
 def timed(text: str, data: bytes, seconds: float, parts: int) -> Iterator[dict[str, object]]:
@@ -386,6 +424,169 @@ class TestWhatIsSent:
             with pytest.raises(InvalidParameterError):
                 await heard(adapter, Utterance("Hi.", options=options))
         assert not server.requests
+
+
+ADAM = "pNInz6obpgDQGcFmaJgB"
+TALK = Utterance("Who is it?\nNobody.", turns=(Turn((0, 10), None), Turn((11, 18), ADAM)))
+
+
+class TestElevenLabsV3(CloudContract):
+    """The model with dialogues."""
+
+    @pytest.fixture
+    @override
+    def server(self) -> Iterator[FaultyServer]:
+        with FaultyServer(answer) as server:
+            yield server
+
+    @pytest.fixture
+    @override
+    def adapter(self, server: FaultyServer) -> ElevenLabsAdapter:
+        return ElevenLabsAdapter(
+            ElevenLabsOptions.model_validate(
+                {"base_url": server.url, "api_key": KEY, "model": "eleven_v3"}
+            )
+        )
+
+
+@pytest.mark.anyio
+class TestDialogue:
+    @pytest.mark.parametrize(
+        ("form", "timestamps", "path"),
+        [
+            ("pcm_24000", Timestamps.NONE, "/stream"),
+            ("mp3_44100_128", Timestamps.WORD, "/stream/with-timestamps"),
+            ("wav_16000", Timestamps.NONE, ""),
+            ("wav_16000", Timestamps.WORD, "/with-timestamps"),
+        ],
+    )
+    async def test_voices_speak_in_one_request(
+        self, server: FaultyServer, form: str, timestamps: Timestamps, path: str
+    ) -> None:
+        async with opened(server, format=form, model="eleven_v3") as adapter:
+            said = replace(TALK, timestamps=timestamps)
+            async with adapter.synthesize(said) as source:
+                data = b"".join([chunk async for chunk in source.chunks])  # type: ignore[misc] # bytes
+        assert asked(server)[:2] == (f"{DIALOGUE}{path}", {"output_format": form})
+        assert asked(server)[2] == {
+            "inputs": [
+                {"text": "Who is it?", "voice_id": DEFAULT_VOICE},
+                {"text": "Nobody.", "voice_id": ADAM},
+            ],
+            "model_id": "eleven_v3",
+        }
+        heard = decode(data, source.format, sample_rate=source.sample_rate)
+        assert transcribe((heard.samples, heard.sample_rate)) == "Who is it? Nobody."
+        words = [TALK.text[slice(*word.span)] for word in source.words]
+        assert words == (["Who", "is", "it?", "Nobody."] if timestamps is Timestamps.WORD else [])
+
+    async def test_what_is_set_is_sent_by_the_names_of_dialogues(
+        self, server: FaultyServer
+    ) -> None:
+        section = {
+            "stability": 0.5,
+            "similarity_boost": 0.9,
+            "clone_strength": 0.1,
+            "style": 0.2,
+            "use_speaker_boost": True,
+            "apply_language_text_normalization": True,
+            "apply_text_normalization": "off",
+            "use_pvc_as_ivc": True,
+            "optimize_streaming_latency": 1,
+            "enable_logging": True,
+            "pronunciation_dictionary_locators": [{"pronunciation_dictionary_id": "d"}],
+            "audio_effects": {"filter_preset_id": "phone"},
+        }
+        said = replace(
+            TALK,
+            language="de-AT",
+            seed=3,
+            previous_text="word " * 30,
+            next_text=" word" * 30,
+            previous_ids=("r-1",),
+            options={"next_request_ids": ["r-3"]},
+        )
+        async with opened(server, model="eleven_v4", **section) as adapter:
+            await heard(adapter, said)
+        _, query, body = asked(server)
+        assert query == {"output_format": "pcm_24000", "enable_logging": "true"}
+        assert body.pop("inputs")
+        assert body == {
+            "model_id": "eleven_v4",
+            "language_code": "de",
+            "settings": {"stability": 0.5, "similarity": 0.9, "clone_strength": 0.1},
+            "seed": 3,
+            "previous_text": "word " * 19,
+            "future_text": " word" * 19,
+            "previous_request_ids": ["r-1"],
+            "next_request_ids": ["r-3"],
+            "pronunciation_dictionary_locators": [{"pronunciation_dictionary_id": "d"}],
+            "apply_text_normalization": "off",
+            "use_pvc_as_ivc": True,
+            "audio_effects": {"filter_preset_id": "phone"},
+        }
+
+    @pytest.mark.parametrize(
+        ("model", "voices"),
+        [
+            ("eleven_v3", 10),
+            ("eleven_v4", 10),
+            ("eleven_v3_conversational", None),
+            ("eleven_v4_turbo", None),
+            ("eleven_flash_v2_5", None),
+            (None, None),
+        ],
+    )
+    def test_only_some_models_have_several_voices(
+        self, model: str | None, voices: int | None
+    ) -> None:
+        options = ElevenLabsOptions.model_validate({"api_key": KEY, "model": model})
+        able = ElevenLabsAdapter(options).capabilities
+        assert able.max_voices == voices
+        assert able.max_dialogue_characters == (2_000 if voices else None)
+
+    @pytest.mark.parametrize("step", [1, 7, 1_021])
+    @pytest.mark.parametrize("timestamps", [Timestamps.NONE, Timestamps.WORD])
+    async def test_it_may_come_in_any_pieces(
+        self, server: FaultyServer, timestamps: Timestamps, step: int
+    ) -> None:
+        said = replace(TALK, text="Zoë, who?\nNobody.", timestamps=timestamps)
+        said = replace(said, turns=(Turn((0, 9), None), Turn((10, 17), ADAM)))
+        async with opened(server, model="eleven_v3") as adapter:
+            whole = await heard(adapter, said)
+            server.reply(Reply(step=step, framing=Framing.CHUNKED))
+            assert await heard(adapter, said) == whole
+
+    @pytest.mark.parametrize("timestamps", [Timestamps.NONE, Timestamps.CHARACTER])
+    async def test_its_refusals_have_their_names(
+        self, server: FaultyServer, timestamps: Timestamps
+    ) -> None:
+        said = replace(TALK, timestamps=timestamps, turns=(Turn((0, 10), "nobody"),))
+        async with opened(server, model="eleven_v3") as adapter:
+            with pytest.raises(VoiceNotFoundError):
+                await heard(adapter, said)
+            server.fail(429)
+            with pytest.raises(RateLimitedError):
+                await heard(adapter, TALK)
+
+    async def test_a_document_of_voices_is_a_dialogue(self, server: FaultyServer) -> None:
+        section = {"base_url": server.url, "api_key": KEY, "model": "eleven_v3"}
+        adapter = ElevenLabsAdapter(ElevenLabsOptions.model_validate(section))
+        ssml = (
+            "<speak><voice name='George'>[laughs] Who is it? You?</voice>"
+            "<voice name='Adam'>Nobody &amp; nothing.</voice></speak>"
+        )
+        async with AsyncTTSService(providers=[adapter]) as tts:
+            told = await tts.synthesize(ssml=ssml, timestamps="character")
+        posts = [json.loads(one.body) for one in server.requests if one.method == "POST"]
+        assert [post["inputs"] for post in posts] == [
+            [
+                {"text": "[laughs] Who is it? You?", "voice_id": DEFAULT_VOICE},
+                {"text": "Nobody & nothing.", "voice_id": ADAM},
+            ]
+        ]
+        said = "".join(ssml[slice(*entry.span)] for entry in told.words)
+        assert said == "[laughs]Whoisit?You?Nobody&amp;nothing."
 
 
 @pytest.mark.anyio

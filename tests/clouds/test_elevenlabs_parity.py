@@ -14,7 +14,7 @@ import pytest
 
 from tests.clouds import opening
 from tests.clouds.contract import KEY
-from ttskit.adapters.base import Utterance
+from ttskit.adapters.base import Turn, Utterance
 from ttskit.adapters.elevenlabs import ElevenLabsAdapter
 from ttskit.adapters.elevenlabs_options import ElevenLabsOptions
 from ttskit.request import Timestamps
@@ -175,3 +175,66 @@ async def test_lists(server: FaultyServer, sdk: ElevenLabs) -> None:
     async with opened(server) as adapter:
         await adapter.voices()
     assert [meaning(one) for one in server.requests[len(theirs) :]] == theirs
+
+
+@pytest.mark.parametrize(
+    ("form", "timestamps", "call"),
+    [
+        ("pcm_24000", Timestamps.NONE, "stream"),
+        ("mp3_44100_128", Timestamps.WORD, "stream_with_timestamps"),
+        ("wav_16000", Timestamps.NONE, "convert"),
+        ("wav_16000", Timestamps.WORD, "convert_with_timestamps"),
+    ],
+)
+async def test_dialogue(
+    server: FaultyServer, sdk: ElevenLabs, form: str, timestamps: Timestamps, call: str
+) -> None:
+    from elevenlabs import DialogueInput, PronunciationDictionaryVersionLocator
+    from elevenlabs.types import EffectsSpecInput, ToDialogueSettingsResponseModel
+
+    theirs = getattr(sdk.text_to_dialogue, call)(
+        inputs=[
+            DialogueInput(text="Grüße!", voice_id=VOICE),
+            DialogueInput(text="Ja?", voice_id="b"),
+        ],
+        output_format=form,
+        enable_logging=True,
+        model_id="eleven_v4",
+        language_code="de",
+        settings=ToDialogueSettingsResponseModel(stability=0.3, similarity=0.9, clone_strength=0.0),
+        previous_text="Before.",
+        future_text="After.",
+        pronunciation_dictionary_locators=[
+            PronunciationDictionaryVersionLocator(pronunciation_dictionary_id="d", version_id="v")
+        ],
+        seed=7,
+        apply_text_normalization="on",
+        use_pvc_as_ivc=True,
+        previous_request_ids=["p"],
+        next_request_ids=["n"],
+        audio_effects=EffectsSpecInput(**{**EFFECTS, "pan": 0.0}),
+    )
+    exhaust(theirs)
+    utterance = Utterance(
+        "Grüße!\nJa?",
+        turns=(Turn((0, 6), None), Turn((7, 10), "b")),
+        language="de",
+        previous_text="Before.",
+        next_text="After.",
+        previous_ids=("p",),
+        seed=7,
+        timestamps=timestamps,
+        options={"next_request_ids": ["n"]},
+    )
+    section = {
+        **SETTINGS,
+        **MEMBERS,
+        "pronunciation_dictionary_locators": [
+            {"pronunciation_dictionary_id": "d", "version_id": "v"}
+        ],
+        "enable_logging": True,
+        "model": "eleven_v4",
+    }
+    await speak(server, utterance, format=form, **section)
+    their_request, our_request = map(meaning, server.requests)
+    assert our_request == their_request

@@ -87,6 +87,10 @@ class Capabilities:
     """It speaks like a voice sample that the request brings; without it that is an error."""
     context: Support = UNSUPPORTED
     """Neighbouring text or continuation ids keep the prosody across utterances."""
+    max_voices: int | None = None
+    """Voices that speak with one another in one utterance, at usual prosody; None: one alone."""
+    max_dialogue_characters: int | None = None
+    """Of an utterance of several voices."""
     max_characters: int | None = None
     """Of one utterance; a longer one is cut at a clause or a word."""
     max_bytes: int | None = None
@@ -104,6 +108,16 @@ class Requirement:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """What one voice says of an utterance in which several speak."""
+
+    span: tuple[int, int]
+    """Characters of ``Utterance.text``; white space alone stands between turns."""
+    voice: str | None
+    """None: the default."""
+
+
+@dataclass(frozen=True, slots=True)
 class Utterance:
     """The piece of text sent in one go, with everything settled for this provider."""
 
@@ -113,6 +127,8 @@ class Utterance:
     is_ssml: bool = False
     voice: str | None = None
     """This provider's own voice id; None: its default."""
+    turns: tuple[Turn, ...] = ()
+    """In order, where several voices speak, of which ``voice`` is the first; else empty."""
     language: str | None = None
     model: str | None = None
     speed: float = 1.0

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pydantic import ConfigDict
 from typing_extensions import override
 
+from ttskit.adapters import elevenlabs_dialogue as dialogue
 from ttskit.adapters.base import (
     NATIVE,
     UNSUPPORTED,
@@ -116,6 +117,8 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
         seed=NATIVE,
         models=NATIVE,
         context=NATIVE,
+        max_voices=dialogue.MAX_VOICES,
+        max_dialogue_characters=dialogue.MAX_CHARACTERS,
         max_characters=models("elevenlabs")[DEFAULT_MODEL].max_characters,
     )
     call_model = ElevenLabsCallOptions
@@ -126,13 +129,15 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
         self._codec = options.codec
         model = options.model or DEFAULT_MODEL
         known = models(self.name).get(model)
-        is_v3 = _is_v3(model)
+        is_v3, has_dialogue = _is_v3(model), dialogue.speaks_dialogue(model)
         self.capabilities = replace(
             type(self).capabilities,
             formats=(self._codec,),
             streaming=UNSUPPORTED if self._codec == "wav" else NATIVE,
             speed=UNSUPPORTED if is_v3 else NATIVE,
             context=UNSUPPORTED if is_v3 or options.enable_logging is False else NATIVE,
+            max_voices=dialogue.MAX_VOICES if has_dialogue else None,
+            max_dialogue_characters=dialogue.MAX_CHARACTERS if has_dialogue else None,
             max_characters=options.max_characters or (known.max_characters if known else None),
         )
 
@@ -153,7 +158,7 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
     @asynccontextmanager
     async def synthesize(self, utterance: Utterance) -> AsyncIterator[AudioSource]:
         is_timed = utterance.timestamps is not Timestamps.NONE
-        body, query = self._asked(utterance)
+        body, query = self._dialogue(utterance) if utterance.turns else self._asked(utterance)
         target = self._target(utterance, is_timed=is_timed)
         async with self._http.stream("POST", target, query=query, json=body) as reply:
             words: list[TimedText] = []
@@ -188,10 +193,11 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
 
     def _target(self, utterance: Utterance, *, is_timed: bool) -> str:
         """Return the path of the endpoint; those that stream have no WAV."""
-        template = "/v1/text-to-speech/{}"
-        template += "" if self._codec == "wav" else "/stream"
-        template += "/with-timestamps" if is_timed else ""
-        return path(template, utterance.voice or self.options.voice)
+        kind = "" if self._codec == "wav" else "/stream"
+        kind += "/with-timestamps" if is_timed else ""
+        if utterance.turns:
+            return f"/v1/text-to-dialogue{kind}"
+        return path("/v1/text-to-speech/{}" + kind, utterance.voice or self.options.voice)
 
     def _asked(self, utterance: Utterance) -> tuple[Json, Query]:
         """Return the body and the query: what was set, and nothing else."""
@@ -217,6 +223,25 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
             "enable_logging": knobs.enable_logging,
             "optimize_streaming_latency": knobs.optimize_streaming_latency,
         }
+        return body, query
+
+    def _dialogue(self, utterance: Utterance) -> tuple[Json, Query]:
+        """Return the body and the query of a dialogue."""
+        own, knobs = self._own(ElevenLabsCallOptions, utterance), self._settings(utterance)
+        is_stitched = self._is_stitched(utterance)
+        body = given(
+            inputs=dialogue.inputs(utterance, self.options.voice),
+            model_id=self._model(utterance),
+            language_code=self._language(utterance),
+            settings=dialogue.settings(knobs) or None,
+            seed=utterance.seed,
+            previous_text=dialogue.before(utterance.previous_text) if is_stitched else None,
+            future_text=dialogue.after(utterance.next_text) if is_stitched else None,
+            previous_request_ids=self._before(own, utterance) if is_stitched else None,
+            next_request_ids=own.next_request_ids if is_stitched else None,
+            **dialogue.members(knobs),
+        )
+        query = {"output_format": self.options.format, "enable_logging": knobs.enable_logging}
         return body, query
 
     def _is_stitched(self, utterance: Utterance) -> bool:

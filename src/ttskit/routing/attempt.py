@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from ttskit.adapters.base import AudioSource, Support, Utterance
 from ttskit.audio import Notice
 from ttskit.errors import TTSError, UnsupportedFeatureError
 from ttskit.request import Timestamps
 from ttskit.routing.booth import Booth
+from ttskit.routing.dialogue import Room, conversations
 from ttskit.routing.guard import Ask
-from ttskit.routing.honour import Prosody, prosody, unmet
+from ttskit.routing.honour import Prosody, dialogue_characters, prosody, unmet
 from ttskit.routing.live import Broadcast
 from ttskit.routing.part import Part, Role
 from ttskit.routing.provider import Provider
@@ -19,7 +20,7 @@ from ttskit.routing.recording import Recorder, Recording
 from ttskit.routing.script import ALONE, Around, context_after, context_before
 from ttskit.routing.take import Emit
 from ttskit.routing.voicing import Casting, Wish
-from ttskit.text.lower import Lowered, Silence, Speech, lower
+from ttskit.text.lower import Lowered, Piece, Silence, Speech, lower
 from ttskit.text.plan import Passage
 from ttskit.text.segment import cut
 
@@ -84,11 +85,13 @@ class Attempt:
         if notices := self._notices(lowered):
             self._recorder.note(notices)
         try:
-            for piece in lowered.pieces:
+            for piece in self._pieces(lowered):
                 if isinstance(piece, Silence):
                     self._recorder.rest(piece.seconds)
-                else:
+                elif isinstance(piece, Speech):
                     await self._say(piece)
+                else:
+                    await self._say_together(piece)
             self._recorder.finish()
         except TTSError:
             self._break_off()
@@ -125,6 +128,8 @@ class Attempt:
         return lowered
 
     def _lowered_to(self, elements: frozenset[str]) -> Lowered:
+        if dialogue_characters(self._able, self._options):
+            elements |= {"voice"}
         return lower(
             self._passage,
             elements=elements,
@@ -154,16 +159,32 @@ class Attempt:
             raise UnsupportedFeatureError(f"{reason} (strict)", provider=name)
         return notices
 
+    def _pieces(self, lowered: Lowered) -> Iterable[list[Speech] | Piece]:
+        """Return what is said in one go, in order: several voices where the provider has that."""
+        most = dialogue_characters(self._able, self._options)
+        if not most or self._able.max_voices is None:
+            return lowered.pieces
+        room = Room(self._able.max_voices, min(most, self._max_characters or most))
+        return conversations(lowered.pieces, room)
+
+    async def _say_together(self, speeches: Sequence[Speech]) -> None:
+        """Have several voices say a piece each, in one call."""
+        roles = [await self._role(speech) for speech in speeches]
+        await self._call(Part.together(speeches, roles))
+
     async def _say(self, speech: Speech) -> None:
-        casting = await self._cast(speech)
-        if casting.is_replacement:
-            message = f"{casting.voice or 'the default voice'} speaks for the voice asked for"
-            self._recorder.note([Notice("voice_replaced", "voice", message, self._provider.name)])
-        role = Role(casting, self._prosody(speech))
+        role = await self._role(speech)
         for start, end in self._cut(speech):
             part = Part.of(speech, start, end, role)
             if part.text:
                 await self._call(part)
+
+    async def _role(self, speech: Speech) -> Role:
+        casting = await self._cast(speech)
+        if casting.is_replacement:
+            message = f"{casting.voice or 'the default voice'} speaks for the voice asked for"
+            self._recorder.note([Notice("voice_replaced", "voice", message, self._provider.name)])
+        return Role(casting, self._prosody(speech))
 
     async def _cast(self, speech: Speech) -> Casting:
         choice = speech.voice
@@ -200,7 +221,7 @@ class Attempt:
             nonlocal reading
             try:
                 # Not sooner: who is down tells no voices, and its breaker must hear of that.
-                self.voice = part.role.casting.voice or await self._provider.default_id()
+                self.voice = await self._heard_in(part)
                 self._recorder.speak_as(self.voice)
                 await self._recorder.hear(source, part)
                 reading = reading._replace(continuation=source.continuation)
@@ -225,6 +246,12 @@ class Attempt:
             async with self._booth.line:
                 await self._ask_for(part, hear)
 
+    async def _heard_in(self, part: Part) -> str | None:
+        """Return the voice of a part; of a dialogue all of them, with commas."""
+        asked = [turn.voice for turn in part.turns] or [part.role.casting.voice]
+        voices = [voice or await self._provider.default_id() for voice in dict.fromkeys(asked)]
+        return ", ".join(voice for voice in voices if voice) or None
+
     async def _ask_for(self, part: Part, hear: Hear) -> None:
         utterance = self._utterance(part)  # only now is known what was said before it
         await self._provider.call(utterance, hear, self._ask(utterance))
@@ -237,6 +264,7 @@ class Attempt:
             index=self._passage.index,
             is_ssml=part.speech.is_ssml,
             voice=part.role.casting.voice,
+            turns=part.turns,
             language=part.speech.language or options.language,
             model=options.model,
             speed=settings.speed,
@@ -272,7 +300,9 @@ class Attempt:
         return self._booth.readings.before(self._passage.index, self._said, self._who(part))
 
     def _who(self, part: Part) -> Reading:
-        return Reading(self._provider.name, part.role.casting.voice, None)
+        # To a provider a dialogue goes on from dialogues only, whoever spoke in them.
+        voice = "" if part.turns else part.role.casting.voice
+        return Reading(self._provider.name, voice, None)
 
     def _timestamps(self) -> Timestamps:
         """Return what to ask for: live speech goes on at a word, where the provider can tell."""

@@ -100,6 +100,17 @@ def _unmet_rest(
         yield "emulated", "timestamps", f"gives no {options.timestamps} times; they are estimated"
 
 
+def dialogue_characters(capabilities: Capabilities, options: SpeechOptions) -> int:
+    """Return how much several voices may say in one utterance; 0: each has one of its own.
+
+    It takes no prosody, and whether another model than the configured one can do it is not known.
+    """
+    is_usual = options.speed == 1 and options.pitch == 0
+    if capabilities.max_voices is None or options.model is not None or not is_usual:
+        return 0
+    return capabilities.max_dialogue_characters or capabilities.max_characters or 0
+
+
 def _times(capabilities: Capabilities, wanted: Timestamps) -> bool:
     native = (
         capabilities.character_timestamps

@@ -21,6 +21,7 @@ from ttskit.errors import InvalidParameterError
 from ttskit.resources.threads import DaemonThreads, ask
 from ttskit.text.limits import check_text
 from ttskit.text.plan import Passage, TextPlanner, plan_ssml
+from ttskit.text.scenes import scenes
 
 TERMINATORS = (".", "!", "?", "…", "。", "！", "？", "؟", "۔", "।", "॥")  # noqa: RUF001 - sentence ends of other scripts
 CLOSERS = "\"'”’»)]}」』）】*_"  # noqa: RUF001 - closing quotes and brackets
@@ -94,6 +95,8 @@ class Layout(NamedTuple):
     utterance_characters: int
     max_characters: int
     """Of a whole text; text that arrives in pieces has no end and no such limit."""
+    scene_characters: int = 0
+    """Of what several voices of a document say in one utterance; 0: a sentence is one."""
 
 
 def whole(text: str | None, ssml: str | None, layout: Layout) -> list[Passage]:
@@ -108,12 +111,13 @@ def whole(text: str | None, ssml: str | None, layout: Layout) -> list[Passage]:
         InvalidParameterError: The markup is malformed.
     """
     if ssml is not None:
-        return plan_ssml(
+        passages = plan_ssml(
             ssml,
             language=layout.language,
             fast_start=layout.fast_start,
             max_characters=layout.utterance_characters,
         )
+        return scenes(passages, layout.scene_characters) if layout.scene_characters else passages
     text = text or ""
     check_text(text, max_characters=layout.max_characters)
     return _planner(layout).finish(text)

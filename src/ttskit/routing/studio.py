@@ -21,6 +21,7 @@ from ttskit.resilience.breaker import BreakerState
 from ttskit.resilience.now import now
 from ttskit.resources.host import Resources
 from ttskit.routing.booth import Booth, Policy
+from ttskit.routing.honour import dialogue_characters
 from ttskit.routing.order import candidates, check_own_options
 from ttskit.routing.performance import Pace, Performance
 from ttskit.routing.provider import Provider
@@ -184,13 +185,14 @@ class Studio:
         Raises:
             TTSError: The request is wrong, or nobody could speak it; nothing is half done.
         """
-        layout = self._layout_for(request, is_stream=False)
+        asked = self._admit(request)
+        layout = self._layout_for(request, asked[0], is_stream=False)
         if is_quick(request.source):
             passages = whole(request.text, request.ssml, layout)
         else:
             passages = await to_thread.run_sync(whole, request.text, request.ssml, layout)
         script = Recital(passages, request.text)
-        made = self._produce(script, request, source=request.source, is_stream=False)
+        made = self._produce(script, request, asked, source=request.source, is_stream=False)
         try:
             await made.run()
         finally:
@@ -206,9 +208,10 @@ class Studio:
         Raises:
             ValidationError: The request, or a text that is all there, is wrong.
         """
-        layout = self._layout_for(options, is_stream=True)
+        asked = self._admit(options)
+        layout = self._layout_for(options, asked[0], is_stream=True)
         script = _script(text, ssml, layout)
-        return self._produce(script, options, source=ssml, is_stream=True)
+        return self._produce(script, options, asked, source=ssml, is_stream=True)
 
     def forget(self, performance: Performance) -> None:
         """The performance is over."""
@@ -269,14 +272,11 @@ class Studio:
         self,
         script: Script,
         options: SpeechOptions,
+        asked: list[Provider],
         *,
         source: str | None,
         is_stream: bool,
     ) -> Production:
-        self._check_open()
-        check_rate(options)
-        check_own_options(self._providers, options)
-        asked = self._asked(options)
         pace = _pace(
             is_stream=is_stream,
             is_live=options.delivery is Delivery.LIVE,
@@ -306,6 +306,18 @@ class Studio:
         self._running.add(performance)
         return Production(performance, stage, booth, self._chooser)
 
+    def _admit(self, options: SpeechOptions) -> list[Provider]:
+        """Return whom to ask, in order; never empty.
+
+        Raises:
+            ValidationError: The options cannot be met.
+            ServiceClosedError: Nobody is asked any more.
+        """
+        self._check_open()
+        check_rate(options)
+        check_own_options(self._providers, options)
+        return self._asked(options)
+
     def _asked(self, options: SpeechOptions) -> list[Provider]:
         able = candidates(self._providers, options)
         if options.provider is not None or len(able) == 1:
@@ -315,11 +327,14 @@ class Studio:
         talk = options.tags.get(CONVERSATION_TAG)
         return [by_name[name] for name in self._chooser.order(offers, talk)]
 
-    def _layout_for(self, options: SpeechOptions, *, is_stream: bool) -> Layout:
+    def _layout_for(self, options: SpeechOptions, first: Provider, *, is_stream: bool) -> Layout:
         layout = self._layout if is_stream else self._whole_layout
-        if options.language is None:
-            return layout
-        return layout._replace(language=options.language)
+        if options.language is not None:
+            layout = layout._replace(language=options.language)
+        if is_stream and options.delivery is Delivery.EXACT:
+            return layout  # a whole scene would be waited for
+        scene = dialogue_characters(first.capabilities, options)
+        return layout._replace(scene_characters=scene) if scene else layout
 
     def _check_open(self) -> None:
         if self._is_closed:

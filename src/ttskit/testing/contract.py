@@ -29,6 +29,7 @@ from ttskit.adapters.base import (
     Capabilities,
     Support,
     TimedText,
+    Turn,
     Utterance,
 )
 from ttskit.codecs.decode import open_decoder
@@ -248,6 +249,17 @@ class AdapterContract:
         for word in take.words:
             assert word.start <= word.characters[0].start
             assert word.characters[-1].end <= word.end
+
+    async def test_a_declared_dialogue_says_every_turn(self, opened: AnyAdapter) -> None:
+        """It takes about as long as its turns, one after the other."""
+        if opened.capabilities.max_voices is None:
+            pytest.skip("not declared")
+        first, second = [voice.id for voice in await opened.voices()][:2]
+        size = len(self.sentence)
+        turns = (Turn((0, size), first), Turn((size + 1, 2 * size + 1), second))
+        one = await self._take(opened, self.sentence, voice=first)
+        both = await self._take(opened, f"{self.sentence}\n{self.sentence}", turns=turns)
+        assert both.duration > 1.5 * one.duration
 
     async def test_a_declared_seed_gives_the_same_audio_again(self, opened: AnyAdapter) -> None:
         """Sample for sample, or nearly."""
