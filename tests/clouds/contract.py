@@ -14,7 +14,7 @@ import pytest
 from typing_extensions import override
 
 from ttskit import AsyncTTSService
-from ttskit.adapters.base import Adapter, AdapterOptions
+from ttskit.adapters.base import Adapter, AdapterOptions, Utterance
 from ttskit.codecs.encode import encode
 from ttskit.codecs.pcm import Samples
 from ttskit.errors import (
@@ -199,6 +199,14 @@ class CloudContract(AdapterContract):
             assert secret not in plain
         errors = "\n".join(repr(one) for one in told if isinstance(one, dict | str))
         assert "Canary" not in errors
+
+    async def test_the_list_price_is_what_speech_costs(self, opened: AnyAdapter) -> None:
+        async with opened.synthesize(Utterance(self.sentence)) as source:
+            async for _ in source.chunks:
+                pass
+        price = opened.list_price
+        due = None if price is None else price * len(self.sentence) / 1e6
+        assert source.cost == (None if due is None else pytest.approx(due))
 
     def _is_kept_secret(
         self, error: BaseException | None, caplog: pytest.LogCaptureFixture, adapter: AnyAdapter

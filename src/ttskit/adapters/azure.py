@@ -314,10 +314,18 @@ class AzureAdapter(CloudAdapter[AzureOptions]):
             description="; ".join(str(note) for note in notes if note),
         )
 
+    @property
+    @override
+    def billed_as(self) -> str | None:
+        return self._billed_as(self.options.voice)
+
     def _cost(self, voice: str, content: str) -> float | None:
+        return cost(self.name, self._billed_as(voice), billed(content))
+
+    def _billed_as(self, voice: str) -> str | None:
         if self.options.deployment_id is not None:
             return None
-        return cost(self.name, "neural-hd" if _HD in voice else "neural", billed(content))
+        return "neural-hd" if _HD in voice else "neural"
 
 
 def _host(region: str, service: str) -> str:

@@ -100,7 +100,12 @@ class CloudAdapter(Adapter[CloudOptionsT]):
     @property
     @override
     def list_price(self) -> float | None:
-        return price(self.name, self.options.model or self.default_model)
+        return price(self.name, self.billed_as)
+
+    @property
+    def billed_as(self) -> str | None:
+        """What speech is billed as where a request names neither model nor voice; None: unknown."""
+        return self.options.model or self.default_model
 
     @override
     async def open(self, resources: Resources) -> None:

@@ -264,6 +264,11 @@ class DeepgramAdapter(StreamedAdapter[DeepgramOptions, "Talk"]):
         await self._http.fetch("GET", "/v1/models")
 
     @property
+    @override
+    def billed_as(self) -> str | None:
+        return _generation(self._default)
+
+    @property
     def _default(self) -> str:
         return self.options.voice or self.options.model or DEFAULT_VOICE
 

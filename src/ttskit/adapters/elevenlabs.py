@@ -74,6 +74,7 @@ _KINDS: Mapping[str, type[TTSError]] = MappingProxyType(
         _NOT_FOR_THIS: PermissionDeniedError,
         "quota_exceeded": QuotaExceededError,
         "voice_not_found": VoiceNotFoundError,
+        "authentication_required": AuthenticationError,
         "model_not_found": UnsupportedFeatureError,
         "max_character_limit_exceeded": TextTooLongError,
         "too_many_concurrent_requests": RateLimitedError,
@@ -84,6 +85,7 @@ _KINDS: Mapping[str, type[TTSError]] = MappingProxyType(
         "background_noise_id": UnsupportedFeatureError,
         # These are in no document of ElevenLabs, but in many users' reports.
         "invalid_uid": VoiceNotFoundError,
+        "voice_id_does_not_exist": VoiceNotFoundError,
         "detected_unusual_activity": AuthenticationError,
         "invalid_output_format": UnsupportedFormatError,
         "language_not_supported": UnsupportedLanguageError,
@@ -92,10 +94,11 @@ _KINDS: Mapping[str, type[TTSError]] = MappingProxyType(
 
 
 def _codes(document: Mapping[str, object]) -> Iterable[object]:
-    """Return ``detail.status``, and where newer replies say the same."""
+    """Return ``detail.status``, and where newer replies and WebSockets say the same."""
     detail = document.get("detail", document)
     if isinstance(detail, Mapping):
         yield detail.get("status")
+        yield detail.get("error")
         yield detail.get("code")
         param = detail.get("param")
         yield param.rpartition(".")[2] if isinstance(param, str) else None
@@ -122,6 +125,7 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
         max_characters=models("elevenlabs")[DEFAULT_MODEL].max_characters,
     )
     call_model = ElevenLabsCallOptions
+    default_model = DEFAULT_MODEL
     refusals = Refusals(_KINDS, _codes, request_id="request-id")
 
     def __init__(self, options: ElevenLabsOptions, *, provider: str | None = None) -> None:

@@ -145,6 +145,11 @@ class GoogleAdapter(CloudAdapter[GoogleOptions]):
         language = language_of(self.options.voice) or self.options.language
         await self._http.fetch("GET", "/v1/voices", query={"languageCode": language})
 
+    @property
+    @override
+    def billed_as(self) -> str | None:
+        return self.options.model or family_of(self.options.voice)
+
     def _chosen(self, utterance: Utterance, model: str | None) -> str | None:
         """Return the voice to ask for; None: Google's own choice for the language."""
         default, wanted = self.options.voice, utterance.language

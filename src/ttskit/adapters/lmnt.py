@@ -141,6 +141,7 @@ class LMNTAdapter(StreamedAdapter[LMNTOptions, "Talk"]):
     """Raw audio as it is made; where words are timed, all of it at once."""
 
     name = "lmnt"
+    default_model = DEFAULT_MODEL
     call_model = LMNTCallOptions
     secrets = MappingProxyType({"api_key": "LMNT_API_KEY"})
     capabilities = Capabilities(

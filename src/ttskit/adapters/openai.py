@@ -229,6 +229,13 @@ class OpenAIAdapter(CloudAdapter[OpenAIOptions]):
     def _rate(self) -> int:
         return self.options.sample_rate or self._preset.sample_rate
 
+    @property
+    @override
+    def billed_as(self) -> str | None:
+        if self.options.preset != "openai":
+            return None
+        return self.options.model or self._preset.model
+
     def _cost(self, utterance: Utterance) -> float | None:
         if self.options.preset != "openai":
             return None

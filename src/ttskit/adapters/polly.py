@@ -151,6 +151,12 @@ class PollyAdapter(CloudAdapter[PollyOptions]):
     async def close(self) -> None:
         self._polly.close()
 
+    @property
+    @override
+    def billed_as(self) -> str | None:
+        is_default = self.options.voice in {None, DEFAULT_VOICE}
+        return self.options.model or ("neural" if is_default else None)
+
     async def _body(self, utterance: Utterance, said: Prepared) -> dict[str, object]:
         """Return what was set and nothing else."""
         options = self._settings(utterance)
