@@ -80,14 +80,16 @@ class CharacterTimes:
     ) -> Iterable[TimedText]:
         """Yield the words that end within the next characters; times in seconds."""
         for character, start, end in zip(characters, starts, ends, strict=False):
+            if character.isspace():
+                yield from self.finish()
+                continue
             place = self._text.find(character, self._at, self._at + FAR) if character else -1
             if place < 0:
                 continue
-            if self._word and (character.isspace() or self._gap(place)):
+            if self._word and self._gap(place):
                 yield from self.finish()
             self._at = place + len(character)
-            if not character.isspace():
-                self._word.append(TimedText(start, max(start, end), (place, self._at)))
+            self._word.append(TimedText(start, max(start, end), (place, self._at)))
 
     def finish(self) -> Iterable[TimedText]:
         """Yield the word that has not ended yet."""
