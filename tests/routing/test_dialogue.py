@@ -97,9 +97,8 @@ async def test_what_is_too_much_for_one_call_is_several(
         (TALK.replace("Ah!", "<prosody volume='+3dB'>Ah!</prosody>"), {}),
         (TALK.replace("Ah!", "<break time='1s'/>Ah!"), {}),
         (TALK, {"speed": 1.1}),
-        (TALK, {"model": "another"}),
     ],
-    ids=["prosody", "pause", "speed", "model"],
+    ids=["prosody", "pause", "speed"],
 )
 async def test_what_a_dialogue_does_not_have_is_said_apart(
     ssml: str, options: dict[str, object]

@@ -166,13 +166,17 @@ class AzureAdapter(CloudAdapter[AzureOptions]):
 
     def __init__(self, options: AzureOptions, *, provider: str | None = None) -> None:
         super().__init__(options, provider=provider)
+        self.capabilities = self.able(None, None)
+
+    @override
+    def able(self, voice: str | None, model: str | None) -> Capabilities:
         able = type(self).capabilities
-        able = replace(able, formats=first_of_all(ours(options.format), able.formats))
-        if _HD in options.voice:
+        able = replace(able, formats=first_of_all(ours(self.options.format), able.formats))
+        if _HD in (voice or self.options.voice):
             read = able.ssml - {"prosody", "phoneme"}
             able = replace(able, ssml=read, speed=UNSUPPORTED, pitch=UNSUPPORTED)
             able = replace(able, word_timestamps=EMULATED)
-        self.capabilities = able
+        return able
 
     @classmethod
     @override

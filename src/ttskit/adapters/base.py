@@ -231,6 +231,11 @@ class Adapter(ABC, Generic[OptionsT_co]):
         self.options = options
         self.provider = provider or self.name
 
+    def able(self, voice: str | None, model: str | None) -> Capabilities:
+        """Return what it can do with a voice and a model of its own; None: the configured ones."""
+        del voice, model
+        return self.capabilities
+
     @property
     def list_price(self) -> float | None:
         """US dollars for a million characters of the configured model; None: not known."""

@@ -131,10 +131,14 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
     def __init__(self, options: ElevenLabsOptions, *, provider: str | None = None) -> None:
         super().__init__(options, provider=provider)
         self._codec = options.codec
-        model = options.model or DEFAULT_MODEL
+        self.capabilities = self.able(None, None)
+
+    @override
+    def able(self, voice: str | None, model: str | None) -> Capabilities:
+        options, model = self.options, model or self.options.model or DEFAULT_MODEL
         known = models(self.name).get(model)
         is_v3, has_dialogue = _is_v3(model), dialogue.speaks_dialogue(model)
-        self.capabilities = replace(
+        return replace(
             type(self).capabilities,
             formats=(self._codec,),
             streaming=UNSUPPORTED if self._codec == "wav" else NATIVE,

@@ -78,12 +78,17 @@ class GoogleAdapter(CloudAdapter[GoogleOptions]):
 
     def __init__(self, options: GoogleOptions, *, provider: str | None = None) -> None:
         super().__init__(options, provider=provider)
-        family = "" if options.model else family_of(options.voice)
+        self.capabilities = self.able(None, None)
+
+    @override
+    def able(self, voice: str | None, model: str | None) -> Capabilities:
+        is_model = (model or self.options.model) is not None
+        family = "" if is_model else family_of(voice or self.options.voice)
         is_plain = not family or family.startswith(PLAIN)
         able = type(self).capabilities
-        self.capabilities = replace(
+        return replace(
             able,
-            formats=first_of_all(options.sent_as, able.formats),
+            formats=first_of_all(self.options.sent_as, able.formats),
             word_timestamps=NATIVE if family in MARKING else EMULATED,
             ssml=frozenset() if is_plain else able.ssml,
             pitch=UNSUPPORTED if is_plain else NATIVE,

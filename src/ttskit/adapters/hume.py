@@ -140,11 +140,16 @@ class HumeAdapter(CloudAdapter[HumeOptions]):
 
     def __init__(self, options: HumeOptions, *, provider: str | None = None) -> None:
         super().__init__(options, provider=provider)
+        self.capabilities = self.able(None, None)
+
+    @override
+    def able(self, voice: str | None, model: str | None) -> Capabilities:
         able = type(self).capabilities
-        self.capabilities = replace(
+        is_timed = (model or self.options.model) == TIMED_MODEL
+        return replace(
             able,
-            formats=first_of_all(options.format, able.formats),
-            word_timestamps=NATIVE if options.model == TIMED_MODEL else EMULATED,
+            formats=first_of_all(self.options.format, able.formats),
+            word_timestamps=NATIVE if is_timed else EMULATED,
         )
 
     @override

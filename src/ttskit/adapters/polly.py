@@ -89,15 +89,23 @@ class PollyAdapter(CloudAdapter[PollyOptions]):
         super().__init__(options, provider=provider)
         self._polly = PollyClient(options, self._connected, provider=self.provider)
         self._entries: Mapping[str, Json] = {}
-        engine = options.model
-        if engine is not None:
-            own = type(self).capabilities
-            self.capabilities = replace(
-                own,
-                ssml=_SSML[engine],
-                pitch=NATIVE if engine == "standard" else UNSUPPORTED,
-                word_timestamps=NATIVE if engine in _TIMED else EMULATED,
-            )
+        self.capabilities = self.able(None, None)
+
+    @override
+    def able(self, voice: str | None, model: str | None) -> Capabilities:
+        able, options = type(self).capabilities, self.options
+        # Which engine a voice has is known once voices were listed.
+        entry = self._entries.get(voice or options.voice or DEFAULT_VOICE, {})
+        engine = model or options.model or engine_of(entry)
+        read = next((tags for known, tags in _SSML.items() if known == engine), None)
+        if read is None:
+            return able
+        return replace(
+            able,
+            ssml=read,
+            pitch=NATIVE if engine == "standard" else UNSUPPORTED,
+            word_timestamps=NATIVE if engine in _TIMED else EMULATED,
+        )
 
     @classmethod
     @override

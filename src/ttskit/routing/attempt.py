@@ -11,7 +11,7 @@ from ttskit.request import Timestamps
 from ttskit.routing.booth import Booth
 from ttskit.routing.dialogue import Room, conversations
 from ttskit.routing.guard import Ask
-from ttskit.routing.honour import Prosody, dialogue_characters, prosody, unmet
+from ttskit.routing.honour import Prosody, dialogue_characters, narrowest, prosody, unmet
 from ttskit.routing.live import Broadcast
 from ttskit.routing.part import Part, Role
 from ttskit.routing.provider import Provider
@@ -22,7 +22,9 @@ from ttskit.routing.take import Emit
 from ttskit.routing.voicing import Casting, Wish
 from ttskit.text.lower import Lowered, Piece, Silence, Speech, lower
 from ttskit.text.plan import Passage
+from ttskit.text.sanitise import is_speakable
 from ttskit.text.segment import cut
+from ttskit.text.style import PLAIN, VoiceChoice
 
 Hear = Callable[[AudioSource], Awaitable[None]]
 
@@ -63,8 +65,7 @@ class Attempt:
         self._around = around
         self._has_alternative = has_alternative
         self._on_audio = on_audio
-        limits = [limit for limit in (max_characters, self._able.max_characters) if limit]
-        self._max_characters = min(limits, default=None)
+        self._cut_at = max_characters
         self._recorder = self._made_recorder()
         self.voice: str | None = None
         """Who speaks, once that is known."""
@@ -81,6 +82,7 @@ class Attempt:
         """
         if not self._provider.is_open:
             await self._provider.open()
+        await self._look_at_voices()
         lowered = self._lower()
         if notices := self._notices(lowered):
             self._recorder.note(notices)
@@ -97,6 +99,31 @@ class Attempt:
             self._break_off()
             raise
         self._booth.readings.note(self._passage.index, self._said, goes_on=self._booth.is_live)
+
+    async def _look_at_voices(self) -> None:
+        """Find out what the provider can do with the voices that are not the configured one."""
+        if self._is_usual:
+            return
+        model = self._options.model
+        styles = [run.style for run in self._passage.runs if is_speakable(run.text)]
+        wishes = dict.fromkeys((style.voice, style.language) for style in styles)
+        voices = dict.fromkeys([(await self._cast(*wish)).voice for wish in wishes])
+        if model is not None or any(voices):
+            able = self._provider.adapter.able
+            self._able = narrowest([able(voice, model) for voice in voices])
+
+    @property
+    def _is_usual(self) -> bool:
+        """Whether nobody asks for a voice, a language or a model, as in most requests."""
+        options = self._options
+        is_asked = options.voice or options.language or options.model
+        is_plain = all(run.style is PLAIN for run in self._passage.runs)
+        return not is_asked and is_plain and self._provider.place.default_voice is None
+
+    @property
+    def _max_characters(self) -> int | None:
+        limits = (self._cut_at, self._able.max_characters)
+        return min((limit for limit in limits if limit), default=None)
 
     def _break_off(self) -> None:
         """End the turn; what of it was heard stays in the listener's ear."""
@@ -180,16 +207,16 @@ class Attempt:
                 await self._call(part)
 
     async def _role(self, speech: Speech) -> Role:
-        casting = await self._cast(speech)
+        casting = await self._cast(speech.voice, speech.language)
         if casting.is_replacement:
             message = f"{casting.voice or 'the default voice'} speaks for the voice asked for"
             self._recorder.note([Notice("voice_replaced", "voice", message, self._provider.name)])
-        return Role(casting, self._prosody(speech))
+        is_timed = self._able.word_timestamps is Support.NATIVE
+        return Role(casting, self._prosody(speech), is_timed)
 
-    async def _cast(self, speech: Speech) -> Casting:
-        choice = speech.voice
+    async def _cast(self, choice: VoiceChoice | None, language: str | None) -> Casting:
         voice = choice.name if choice and choice.name else self._options.voice
-        language = speech.language or self._options.language
+        language = language or self._options.language
         if voice is None and language is None:  # most requests: there is nothing to look up
             return Casting(self._provider.place.default_voice)
         wish = Wish(voice, language, self._options.voice_policy)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from ttskit.adapters.base import Capabilities, Support
@@ -103,12 +104,33 @@ def _unmet_rest(
 def dialogue_characters(capabilities: Capabilities, options: SpeechOptions) -> int:
     """Return how much several voices may say in one utterance; 0: each has one of its own.
 
-    It takes no prosody, and whether another model than the configured one can do it is not known.
+    It takes no prosody.
     """
     is_usual = options.speed == 1 and options.pitch == 0
-    if capabilities.max_voices is None or options.model is not None or not is_usual:
+    if capabilities.max_voices is None or not is_usual:
         return 0
     return capabilities.max_dialogue_characters or capabilities.max_characters or 0
+
+
+def narrowest(ables: Iterable[Capabilities]) -> Capabilities:
+    """Return what can be done in any case, where several voices of a provider speak."""
+    first, *others = dict.fromkeys(ables)
+    for other in others:
+        first = replace(
+            first,
+            ssml=first.ssml & other.ssml,
+            speed=_weaker(first.speed, other.speed),
+            pitch=_weaker(first.pitch, other.pitch),
+            volume=_weaker(first.volume, other.volume),
+            word_timestamps=_weaker(first.word_timestamps, other.word_timestamps),
+            character_timestamps=_weaker(first.character_timestamps, other.character_timestamps),
+            context=_weaker(first.context, other.context),
+        )
+    return first
+
+
+def _weaker(one: Support, other: Support) -> Support:
+    return max(one, other, key=(Support.NATIVE, Support.EMULATED, Support.UNSUPPORTED).index)
 
 
 def _times(capabilities: Capabilities, wanted: Timestamps) -> bool:

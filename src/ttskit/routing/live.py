@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ttskit.adapters.base import AudioSource, Support, TimedText
+from ttskit.adapters.base import AudioSource, TimedText
 from ttskit.audio import Notice, TimingSource, WordTiming
 from ttskit.codecs.loudness import apply_gain
 from ttskit.codecs.pcm import AnySamples, Samples, as_frames, as_samples, concatenated
@@ -344,8 +344,7 @@ class Broadcast:
 
     def _pace(self, part: Part) -> float | None:
         """Return how fast words go by; None where the provider tells, or nobody can."""
-        is_timed = self._provider.capabilities.word_timestamps is Support.NATIVE
-        if is_timed or part.speech.is_ssml:
+        if part.role.is_timed or part.speech.is_ssml:
             return None
         return self._paces.of(self._provider.name) / part.role.settings.speed
 

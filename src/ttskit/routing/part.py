@@ -19,6 +19,8 @@ class Role(NamedTuple):
 
     casting: Casting
     settings: Prosody
+    is_timed: bool = False
+    """The provider itself tells when this voice says which word."""
 
 
 class Part(NamedTuple):

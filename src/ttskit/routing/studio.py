@@ -333,7 +333,7 @@ class Studio:
             layout = layout._replace(language=options.language)
         if is_stream and options.delivery is Delivery.EXACT:
             return layout  # a whole scene would be waited for
-        scene = dialogue_characters(first.capabilities, options)
+        scene = dialogue_characters(first.adapter.able(None, options.model), options)
         return layout._replace(scene_characters=scene) if scene else layout
 
     def _check_open(self) -> None:
