@@ -14,9 +14,11 @@ import pytest
 
 from tests.clouds import opening
 from tests.clouds.contract import KEY
-from ttskit.adapters.base import Turn, Utterance
+from ttskit.adapters.base import TimedText, Turn, Utterance
 from ttskit.adapters.elevenlabs import ElevenLabsAdapter
 from ttskit.adapters.elevenlabs_options import ElevenLabsOptions
+from ttskit.adapters.elevenlabs_socket import ContextAudio, Said
+from ttskit.adapters.timing import CharacterTimes
 from ttskit.request import Timestamps
 from ttskit.testing import FaultyServer, Received, Reply
 
@@ -238,3 +240,87 @@ async def test_dialogue(
     await speak(server, utterance, format=form, **section)
     their_request, our_request = map(meaning, server.requests)
     assert our_request == their_request
+
+
+def test_messages_to_the_socket_for_speech() -> None:
+    from elevenlabs.types import CloseContext, InitializeConnectionMulti, SendTextMulti
+
+    dictionaries = [{"pronunciation_dictionary_id": "d", "version_id": "v"}]
+    said = Said("Grüße!", VOICE, {**SETTINGS_OF_SOCKETS, "speed": 1.1}, dictionaries)
+    first, text, last = map(json.loads, said.speech("c1"))
+    assert first == sent(
+        InitializeConnectionMulti(
+            voice_settings={**SETTINGS_OF_SOCKETS, "speed": 1.1},
+            pronunciation_dictionary_locators=dictionaries,
+            context_id="c1",
+        )
+    )
+    assert text == sent(SendTextMulti(text="Grüße! ", context_id="c1", flush=True))
+    assert last == sent(CloseContext(context_id="c1", close_context=True))
+
+
+def test_messages_to_the_socket_for_dialogues() -> None:
+    from elevenlabs.types import (
+        TextToDialogueWebsocketClientMessageMulti,
+        TextToDialogueWebsocketVoiceInput,
+    )
+
+    said = Said("Grüße!", VOICE, {"stability": 0.5, "clone_strength": 0.1}, None)
+    assert [json.loads(one) for one in said.dialogue("c1")] == [
+        sent(TextToDialogueWebsocketClientMessageMulti(**members, context_id="c1"))
+        for members in (
+            {"voices": [VOICE], "voice_settings": {"stability": 0.5, "clone_strength": 0.1}},
+            {"inputs": [TextToDialogueWebsocketVoiceInput(text="Grüße!", voice_id=VOICE)]},
+            {"close_context": True},
+        )
+    ]
+
+
+async def test_answers_of_both_sockets() -> None:
+    from elevenlabs.types import (
+        Alignment,
+        DialogueTextAlignment,
+        TextToDialogueWebsocketAudioChunkMulti,
+        TextToDialogueWebsocketFinalMulti,
+        WebsocketTtsServerMessageMulti,
+    )
+
+    times = {"chars": ["H", "i"], "char_start_times_ms": [0, 10], "char_durations_ms": [10, 10]}
+    speech = [
+        WebsocketTtsServerMessageMulti(
+            audio="AAAA", alignment=Alignment(**times), context_id="c1"
+        ).json(by_alias=True),
+        WebsocketTtsServerMessageMulti(is_final=True, context_id="c1").json(by_alias=True),
+    ]
+    dialogue = [
+        TextToDialogueWebsocketAudioChunkMulti(
+            audio="AAAA", alignment=DialogueTextAlignment(**times), context_id="c1"
+        ).json(),
+        TextToDialogueWebsocketFinalMulti(context_id="c1").json(),
+    ]
+    for messages in (speech, dialogue):
+        ended: list[bool] = []
+        chunks = ContextAudio(
+            _messages(messages),
+            "c1",
+            refusals=ElevenLabsAdapter.refusals,
+            end=lambda ended=ended: ended.append(True),
+        )
+        words: list[TimedText] = []
+        chunks.time(words, CharacterTimes("Hi"), codec="pcm", rate=24_000)
+        assert b"".join([chunk async for chunk in chunks]) == bytes(3)
+        assert ended == [True]
+        assert [(word.span, word.start, word.end) for word in words] == [((0, 2), 0.0, 0.02)]
+
+
+async def _messages(messages: list[str]) -> AsyncIterator[str]:
+    for message in messages:
+        yield message
+
+
+SETTINGS_OF_SOCKETS = {name: value for name, value in SETTINGS.items() if name != "clone_strength"}
+
+
+def sent(message: object) -> object:
+    """Return a message of the SDK as it goes over the wire: what was not set is not sent."""
+    return json.loads(message.json(exclude_none=True))  # type: ignore[attr-defined] # pydantic's

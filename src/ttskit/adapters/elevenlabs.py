@@ -7,8 +7,9 @@ documents on request stitching and models, and the Python SDK 2.78.0.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from ttskit.adapters.base import (
     TimedText,
     Utterance,
 )
-from ttskit.adapters.cloud import CloudAdapter, default_first
+from ttskit.adapters.cloud import default_first
 from ttskit.adapters.elevenlabs_options import RAW, ElevenLabsCallOptions, ElevenLabsOptions
 from ttskit.adapters.elevenlabs_voices import (
     ListedModel,
@@ -39,6 +40,7 @@ from ttskit.adapters.models import MILLION, cost, models
 from ttskit.adapters.options import given
 from ttskit.adapters.refusals import Refusals
 from ttskit.adapters.replies import Base64, InlineAudio, Once, Shape
+from ttskit.adapters.streamed import StreamedAdapter
 from ttskit.adapters.timing import CharacterTimes
 from ttskit.errors import (
     AuthenticationError,
@@ -59,7 +61,10 @@ from ttskit.resources.http.framing import Json
 from ttskit.voices import Voice
 
 if TYPE_CHECKING:
+    from ttskit.adapters.elevenlabs_lines import Call
+    from ttskit.adapters.elevenlabs_socket import Contexts
     from ttskit.resources.http.client import Reply
+    from ttskit.resources.http.lines import Lines
 
 DEFAULT_MODEL = "eleven_multilingual_v2"
 """What ElevenLabs takes where no model is named."""
@@ -104,7 +109,7 @@ def _codes(document: Mapping[str, object]) -> Iterable[object]:
         yield param.rpartition(".")[2] if isinstance(param, str) else None
 
 
-class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
+class ElevenLabsAdapter(StreamedAdapter[ElevenLabsOptions, "Contexts"]):
     """Speech as it is made; word times from those of its characters."""
 
     name = "elevenlabs"
@@ -163,8 +168,31 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
         )
 
     @override
+    def synthesize(self, utterance: Utterance) -> AbstractAsyncContextManager[AudioSource]:
+        if self._by_socket(utterance):
+            from ttskit.adapters.elevenlabs_lines import Call, suits  # with HTTP below it
+
+            model, voice = self._model(utterance), utterance.voice or self.options.voice
+            knobs = self._settings(utterance)
+            call = Call(utterance, model, voice, self._language(utterance), knobs)
+            if suits(call, self.options):
+                return self._over_socket(call)
+        return self._over_http(utterance)
+
     @asynccontextmanager
-    async def synthesize(self, utterance: Utterance) -> AsyncIterator[AudioSource]:
+    async def _over_socket(self, call: Call) -> AsyncIterator[AudioSource]:
+        from ttskit.adapters.elevenlabs_lines import heard, opening, target
+
+        path, query = target(call, self.options)
+        socket = self._http.websocket(path, query=query)
+        begin, lane = partial(opening, call), call.utterance.lane
+        async with self._lines.ask(socket, begin, lane=lane) as line:
+            source = heard(call, self.options, line, self.refusals)
+            source.cost = cost(self.name, call.model or DEFAULT_MODEL, len(call.utterance.text))
+            yield source
+
+    @asynccontextmanager
+    async def _over_http(self, utterance: Utterance) -> AsyncIterator[AudioSource]:
         is_timed = utterance.timestamps is not Timestamps.NONE
         body, query = self._dialogue(utterance) if utterance.turns else self._asked(utterance)
         target = self._target(utterance, is_timed=is_timed)
@@ -195,6 +223,22 @@ class ElevenLabsAdapter(CloudAdapter[ElevenLabsOptions]):
     @override
     async def check(self) -> None:
         await self._models()
+
+    @override
+    def _by_socket(self, utterance: Utterance) -> bool:
+        # With other models than those for agents a request knows what was said before it, and is
+        # as soon there: its text is whole.
+        is_for_agents = dialogue.is_for_agents(self._model(utterance) or DEFAULT_MODEL)
+        is_wanted = is_for_agents or self.options.websocket == "always"
+        return is_wanted and super()._by_socket(utterance)
+
+    @override
+    def _sockets(self) -> Lines[Contexts]:
+        from ttskit.adapters.elevenlabs_lines import KEEPING
+        from ttskit.adapters.elevenlabs_socket import Contexts
+        from ttskit.resources.http.lines import Lines
+
+        return Lines(self._http, KEEPING, remember=Contexts)
 
     def _model(self, utterance: Utterance) -> str | None:
         return utterance.model or self.options.model

@@ -23,7 +23,17 @@ _OF_ONE_VOICE = ("conversational", "turbo")
 
 def speaks_dialogue(model: str) -> bool:
     """Whether the model has several voices speak in one request."""
-    return model.startswith(_FAMILIES) and not model.endswith(_OF_ONE_VOICE)
+    return is_late(model) and not model.endswith(_OF_ONE_VOICE)
+
+
+def is_for_agents(model: str) -> bool:
+    """Whether the model is made to speak while text still arrives, in one voice."""
+    return is_late(model) and model.endswith(_OF_ONE_VOICE)
+
+
+def is_late(model: str) -> bool:
+    """Whether the model is a v3 or v4, which speak over sockets as in dialogues."""
+    return model.startswith(_FAMILIES)
 
 
 def inputs(utterance: Utterance, default_voice: str) -> list[dict[str, str]]:

@@ -9,8 +9,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ttskit.adapters.cloud import ApiKey, BaseURL, CloudOptions
+from ttskit.adapters.cloud import ApiKey, BaseURL
 from ttskit.adapters.options import CallOptions
+from ttskit.adapters.streamed import StreamedOptions
 
 DEFAULT_VOICE = "JBFqnCBsd6RMkjVDRZzb"
 """George, the voice of ElevenLabs' own examples."""
@@ -117,7 +118,7 @@ class Knobs(BaseModel):
         return self.model_dump(mode="json", include=others, exclude_none=True)
 
 
-class ElevenLabsOptions(CloudOptions, Knobs):
+class ElevenLabsOptions(StreamedOptions, Knobs):
     """The section of tts.yaml."""
 
     base_url: BaseURL = Field(
@@ -140,6 +141,11 @@ class ElevenLabsOptions(CloudOptions, Knobs):
     )
     max_characters: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="Of one request, where it is not the model's known limit."
+    )
+    websocket: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="`auto`: streams of models that are made for agents go over a socket that "
+        "stays open, and all else over HTTP.",
     )
     usd_per_million_credits: Annotated[float, Field(ge=0)] | None = Field(
         default=None,

@@ -51,7 +51,7 @@ class Said:
     voice: str
     settings: Mapping[str, object]
     """Of the voice."""
-    dictionaries: Sequence[object] = ()
+    dictionaries: Sequence[object] | None = None
     """Pronunciation dictionaries: the first message alone may name them."""
 
     def speech(self, context: str) -> Iterator[str]:
