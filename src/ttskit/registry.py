@@ -35,7 +35,13 @@ NEVER_FOUND = ("edge", FOR_TESTS, "polly", "wyoming")
 """Only who names them gets them: a service that was meant for others, what is for tests, whose keys
 are there for other services, and servers that nobody knows to be there."""
 
+_ACCOUNT = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"})
+"""Keys that Polly finds, whose entry point names none. Source: botocore's EnvProvider."""
+
 AdapterClass: TypeAlias = type[Adapter[AdapterOptions]]
+
+_SHORTEST_KEY = 8
+"""Characters; what is shorter stands in many a harmless value."""
 
 _logger = logging.getLogger(__name__)
 
@@ -104,6 +110,12 @@ class Registry:
     def missing(adapter_class: AdapterClass) -> list[Requirement]:
         """Return the packages that the adapter needs and that are not installed; imports none."""
         return [needed for needed in adapter_class.requires if not _is_installed(needed.module)]
+
+    def secret_variables(self) -> frozenset[str]:
+        """Return the environment variables that hold keys of providers; imports none."""
+        declared = (point.extras for point in self._entry_points().values())
+        imported = (found.secrets.values() for found in self._classes.values())
+        return _ACCOUNT.union(*declared, *imported)
 
     def build(self, settings: Settings) -> list[ConfiguredProvider]:
         """Return the providers in the order to try; those used by name only come last.
@@ -199,6 +211,23 @@ class Registry:
         except ConfigurationError as error:
             _logger.debug("adapter %s is left out: %s", name, error)
             return None
+
+
+def secret_values(options: pydantic.BaseModel) -> frozenset[str]:
+    """Return the keys within validated options, as they are: for what must not give them away."""
+    found: list[str] = []
+    waiting: list[object] = [options]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, pydantic.SecretStr):
+            found.append(value.get_secret_value())
+        elif isinstance(value, pydantic.BaseModel):
+            waiting += dict(value).values()
+        elif isinstance(value, Mapping):
+            waiting += value.values()
+        elif isinstance(value, list | tuple):
+            waiting += value
+    return frozenset(key for key in found if len(key) >= _SHORTEST_KEY)
 
 
 def _preference(provider: ConfiguredProvider) -> tuple[int, bool, str]:

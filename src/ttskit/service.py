@@ -15,13 +15,14 @@ from ttskit.adapters.base import Adapter, AdapterOptions, Capabilities, Requirem
 from ttskit.audio import Audio
 from ttskit.config import ProviderSettings, Settings, load_settings
 from ttskit.errors import InvalidParameterError, ServiceClosedError
-from ttskit.registry import Registry
+from ttskit.registry import Registry, secret_values
 from ttskit.request import SpeechOptions, SpeechRequest
 from ttskit.voices import Catalogue, Voice
 
 if TYPE_CHECKING:
     from ttskit.config.settings import HTTPSettings
     from ttskit.portal import Portal
+    from ttskit.resources.host import Placement
     from ttskit.resources.http.pools import HTTPOptions
     from ttskit.resources.streams import StreamRegistry
     from ttskit.routing.provider import Place
@@ -239,7 +240,9 @@ class AsyncTTSService:
         if self._is_closed:
             raise ServiceClosedError("the service was shut down")
         if self._studio is None:
-            self._studio = _studio(self.settings, self._seats, self._desk())
+            self._studio = _studio(
+                self.settings, self._seats, self._desk(), self._registry.secret_variables()
+            )
         return self._studio
 
     def _open_streams(self) -> StreamRegistry:
@@ -454,11 +457,14 @@ def _place(seat: _Seat) -> Place:
     )
 
 
-def _studio(settings: Settings, seats: Sequence[_Seat], desk: Desk) -> Studio:
+def _studio(
+    settings: Settings, seats: Sequence[_Seat], desk: Desk, secret_variables: frozenset[str]
+) -> Studio:
     from ttskit.resilience.hedge import Hedging
     from ttskit.resilience.now import now
-    from ttskit.resources.host import Resources  # numpy and anyio load on first use
+    from ttskit.resources.host import Engines, Resources  # numpy and anyio load on first use
     from ttskit.resources.shelf import Shelf
+    from ttskit.resources.workers.environment import Secrets
     from ttskit.routing.booth import Policy
     from ttskit.routing.hedge import observing
     from ttskit.routing.provider import Provider
@@ -480,6 +486,13 @@ def _studio(settings: Settings, seats: Sequence[_Seat], desk: Desk) -> Studio:
         http=_http(settings.resources.http),
         shelf=None if settings.resources.voices_max_age is None else Shelf(),
         voices_max_age_s=settings.resources.voices_max_age,
+        engines=Engines(
+            placements={seat.adapter.provider: _placement(seat.settings) for seat in seats},
+            secrets=Secrets(
+                secret_variables,
+                frozenset().union(*(secret_values(seat.adapter.options) for seat in seats)),
+            ),
+        ),
     )
     return Studio(
         [Provider(seat.adapter, resources, _place(seat), tell=tell) for seat in seats],
@@ -500,6 +513,12 @@ def _studio(settings: Settings, seats: Sequence[_Seat], desk: Desk) -> Studio:
         ),
         policy=Policy(settings.routing.ask_others_when_rejected, hedging),
     )
+
+
+def _placement(section: ProviderSettings) -> Placement:
+    from ttskit.resources.host import Placement
+
+    return Placement(section.isolation, section.workers, section.worker_memory)
 
 
 def _http(settings: HTTPSettings) -> HTTPOptions:

@@ -18,7 +18,7 @@ from ttskit.errors import (
     ModelLoadError,
     VoiceNotFoundError,
 )
-from ttskit.resources.engine import EngineJob
+from ttskit.resources.engine import EngineJob, Recipe
 from ttskit.resources.host import Resources
 from ttskit.voices import Gender
 
@@ -164,7 +164,7 @@ def test_a_voice_on_disk_is_offered_and_speaks(voices_home: Path) -> None:
 
 def test_a_damaged_voice_is_a_model_that_cannot_be_loaded(voices_home: Path) -> None:
     (voices_home / "am_fenrir_v2.int8.onnx").write_bytes(b"half a download")
-    host = Resources().engine(lambda: HibariEngine(voice="fenrir"), provider="hibari")
+    host = Resources().engine(Recipe(HibariEngine, {"voice": "fenrir"}), provider="hibari")
     with pytest.raises(ModelLoadError):
         anyio.run(host.start)
 

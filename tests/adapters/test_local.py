@@ -13,7 +13,7 @@ from ttskit.adapters.base import AdapterOptions, Capabilities, Requirement, Utte
 from ttskit.adapters.local import LocalAdapter
 from ttskit.errors import DependencyMissingError, InvalidResponseError
 from ttskit.request import Timestamps
-from ttskit.resources.engine import Engine, EngineChunk, EngineJob, EngineWord
+from ttskit.resources.engine import Engine, EngineChunk, EngineJob, EngineWord, Recipe
 from ttskit.voices import Voice
 
 from .conftest import Booth
@@ -57,9 +57,9 @@ class EchoAdapter(LocalAdapter[AdapterOptions]):
         self.echo = Echo(chunks=chunks)
 
     @override
-    def engine(self, *, downloads: bool) -> Engine:
+    def engine(self, *, downloads: bool) -> Recipe:
         del downloads
-        return self.echo
+        return Recipe(lambda: self.echo)
 
 
 class Unequipped(EchoAdapter):

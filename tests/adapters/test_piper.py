@@ -24,7 +24,7 @@ from ttskit.errors import (
     VoiceNotFoundError,
 )
 from ttskit.request import Timestamps
-from ttskit.resources.engine import EngineJob
+from ttskit.resources.engine import EngineJob, Recipe
 
 from .conftest import Booth
 
@@ -52,9 +52,9 @@ class Lent(PiperAdapter):
 
     lent: PiperEngine
 
-    def engine(self, *, downloads: bool) -> PiperEngine:
+    def engine(self, *, downloads: bool) -> Recipe:
         del downloads
-        return self.lent
+        return Recipe(lambda: self.lent)
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def test_an_unknown_key_names_file_line_and_the_nearest_key(
         ("routing:\n  order:\n    - [a]", "3: routing.order[0]: should be a valid string"),
         ("providers:\n  x: 5", "2: providers.x: should be a mapping"),
         ("providers:\n  a:b: {}", "2: providers.a:b: is no name"),
-        ("providers:\n  x: {isolation: process}", "2: providers.x.isolation: should be 'thread'"),
+        ("providers:\n  x: {isolation: no}", "2: providers.x.isolation: should be 'process' or"),
         ("voices:\n  n:\n    espeak: 5", "3: voices.n.espeak: should be a valid string"),
     ],
     ids=lambda text: text.splitlines()[-1].strip(),

@@ -24,8 +24,8 @@ from ttskit.errors import (
     TTSError,
     VoiceNotFoundError,
 )
-from ttskit.resources.engine import Engine, EngineChunk, EngineJob
-from ttskit.resources.host import EngineHost, Resources
+from ttskit.resources.engine import Engine, EngineChunk, EngineJob, Recipe
+from ttskit.resources.host import EngineHost, Host, Resources
 from ttskit.voices import Voice
 
 pytestmark = pytest.mark.anyio
@@ -94,11 +94,11 @@ async def resources(anyio_backend: str) -> AsyncIterator[Resources]:
     await resources.aclose()
 
 
-def host_of(resources: Resources, script: Script) -> EngineHost:
-    return resources.engine(lambda: Scripted(script), provider="acme")
+def host_of(resources: Resources, script: Script) -> Host:
+    return resources.engine(Recipe(lambda: Scripted(script)), provider="acme")
 
 
-async def chunks_of(host: EngineHost, job: EngineJob = JOB) -> int:
+async def chunks_of(host: Host, job: EngineJob = JOB) -> int:
     async with host.stream(job) as chunks:
         return len([chunk async for chunk in chunks])
 
@@ -213,7 +213,7 @@ async def test_an_engine_that_bears_it_serves_two_at_the_same_time() -> None:
 async def test_an_engine_that_does_not_bear_it_serves_one(resources: Resources) -> None:
     gate = threading.Event()
     script = Script(gate=gate)
-    host = resources.engine(lambda: Scripted(script), provider="acme", concurrency=8)
+    host = resources.engine(Recipe(lambda: Scripted(script)), provider="acme", concurrency=8)
     async with anyio.create_task_group() as readers:
         readers.start_soon(chunks_of, host)
         readers.start_soon(chunks_of, host)
@@ -326,8 +326,10 @@ async def test_closed_resources_make_no_host() -> None:
 
 
 async def test_an_isolation_that_is_not_to_be_had_is_refused_by_name(resources: Resources) -> None:
-    with pytest.raises(ConfigurationError, match="'process' is not available; available: thread"):
-        resources.engine(lambda: Scripted(Script()), provider="acme", isolation="process")
+    with pytest.raises(
+        ConfigurationError, match="'orbit' is not available; available: process, th"
+    ):
+        resources.engine(Recipe(lambda: Scripted(Script())), provider="acme", isolation="orbit")
 
 
 def test_one_host_serves_one_event_loop_after_another() -> None:
@@ -340,11 +342,11 @@ def test_the_interpreter_exits_cleanly_while_an_engine_is_at_work() -> None:
     program = """
 import anyio
 from ttskit.adapters.piper import PiperEngine
-from ttskit.resources.engine import EngineJob
+from ttskit.resources.engine import EngineJob, Recipe
 from ttskit.resources.host import Resources
 
 async def main():
-    host = Resources().engine(PiperEngine, provider="piper")
+    host = Resources().engine(Recipe(PiperEngine), provider="piper")
     async with host.stream(EngineJob("One more sentence is on its way to you. " * 20)) as chunks:
         await anext(chunks)
 
@@ -354,7 +356,7 @@ anyio.run(main)
     assert (ended.returncode, ended.stderr) == (0, b"")
 
 
-async def _expect_closed(host: EngineHost, then: threading.Event) -> None:
+async def _expect_closed(host: Host, then: threading.Event) -> None:
     with pytest.raises(ServiceClosedError):
         await chunks_of(host)
     then.set()

@@ -18,7 +18,7 @@ from ttskit.adapters.espeak_words import time_words
 from ttskit.adapters.local import LocalAdapter
 from ttskit.adapters.options import CallOptions, voice_not_found
 from ttskit.errors import UnsupportedFeatureError
-from ttskit.resources.engine import Engine, EngineChunk, EngineJob
+from ttskit.resources.engine import Engine, EngineChunk, EngineJob, Recipe
 from ttskit.voices import Voice
 
 if TYPE_CHECKING:
@@ -70,10 +70,13 @@ class EspeakAdapter(LocalAdapter[EspeakOptions]):
     call_model = EspeakCallOptions
 
     @override
-    def engine(self, *, downloads: bool) -> Engine:
+    def engine(self, *, downloads: bool) -> Recipe:
         del downloads  # there are none
         options = self.options
-        return EspeakEngine(voice=options.voice, variant=options.variant, word_gap=options.word_gap)
+        return Recipe(
+            EspeakEngine,
+            {"voice": options.voice, "variant": options.variant, "word_gap": options.word_gap},
+        )
 
 
 class EspeakEngine(Engine):

@@ -20,7 +20,7 @@ from ttskit.adapters.local import LocalAdapter
 from ttskit.adapters.onnx import quiet_session
 from ttskit.adapters.options import voice_not_found
 from ttskit.errors import ModelLoadError
-from ttskit.resources.engine import Engine, EngineChunk, EngineJob
+from ttskit.resources.engine import Engine, EngineChunk, EngineJob, Recipe
 from ttskit.voices import Gender, Voice
 
 if TYPE_CHECKING:
@@ -57,9 +57,11 @@ class HibariAdapter(LocalAdapter[HibariOptions]):
     requires = (Requirement("hibari", "hibari-tts", "local"),)
 
     @override
-    def engine(self, *, downloads: bool) -> Engine:
-        return HibariEngine(
-            voice=self.options.voice, threads=self.options.threads, downloads=downloads
+    def engine(self, *, downloads: bool) -> Recipe:
+        options = self.options
+        return Recipe(
+            HibariEngine,
+            {"voice": options.voice, "threads": options.threads, "downloads": downloads},
         )
 
 

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from typing_extensions import override
 
@@ -14,11 +14,11 @@ from ttskit.adapters.base import Adapter, AdapterOptions, AudioSource, TimedText
 from ttskit.adapters.options import checked_options
 from ttskit.errors import InvalidResponseError
 from ttskit.request import Timestamps
-from ttskit.resources.engine import Engine, EngineChunk, EngineJob, JsonValue
+from ttskit.resources.engine import EngineChunk, EngineJob, JsonValue, Recipe
 
 if TYPE_CHECKING:
     from ttskit.codecs.pcm import Samples
-    from ttskit.resources.host import EngineHost, Resources
+    from ttskit.resources.host import Host, Resources
     from ttskit.voices import Voice
 
 LocalOptionsT = TypeVar("LocalOptionsT", bound=AdapterOptions)
@@ -31,17 +31,23 @@ class LocalAdapter(Adapter[LocalOptionsT]):
     ``check`` or by the first utterance, whichever comes first.
     """
 
-    _host: EngineHost
+    isolation: ClassVar[str] = "thread"
+    """Where the engine runs unless tts.yaml says so: ``process`` for what could take the
+    application along, ``thread`` for what is light."""
+
+    _host: Host
 
     @abstractmethod
-    def engine(self, *, downloads: bool) -> Engine:
-        """Return the engine for these options, not loaded; ``downloads``: voices may be fetched."""
+    def engine(self, *, downloads: bool) -> Recipe:
+        """Return how the engine for these options is made; ``downloads``: voices may be fetched."""
 
     @override
     async def open(self, resources: Resources) -> None:
         self._require_packages()
         self._host = resources.engine(
-            lambda: self.engine(downloads=resources.downloads), provider=self.provider
+            self.engine(downloads=resources.downloads),
+            provider=self.provider,
+            isolation=self.isolation,
         )
 
     @override
@@ -80,6 +86,7 @@ class LocalAdapter(Adapter[LocalOptionsT]):
             is_ssml=utterance.is_ssml,
             options=self._call_options(utterance.options),
             lane=utterance.lane,
+            request_id=utterance.request_id,
         )
 
     def _call_options(self, given: Mapping[str, object]) -> dict[str, JsonValue]:

@@ -22,7 +22,7 @@ from ttskit.adapters.options import CallOptions, voice_not_found
 from ttskit.adapters.piper_voices import SPEAKER_MARK, PiperModel, find_models, model_name
 from ttskit.adapters.piper_words import TimedPhoneme, time_words
 from ttskit.errors import InvalidParameterError, VoiceNotFoundError
-from ttskit.resources.engine import Engine, EngineChunk, EngineJob, JsonValue
+from ttskit.resources.engine import Engine, EngineChunk, EngineJob, JsonValue, Recipe
 from ttskit.voices import Voice
 
 if TYPE_CHECKING:
@@ -80,16 +80,19 @@ class PiperAdapter(LocalAdapter[PiperOptions]):
     call_model = PiperCallOptions
 
     @override
-    def engine(self, *, downloads: bool) -> Engine:
+    def engine(self, *, downloads: bool) -> Recipe:
         del downloads  # the user brings the voices
         options = self.options
-        return PiperEngine(
-            voice=options.voice,
-            directory=str(options.directory) if options.directory else None,
-            threads=options.threads,
-            defaults=options.model_dump(
-                include=set(PiperCallOptions.model_fields), exclude_none=True
-            ),
+        return Recipe(
+            PiperEngine,
+            {
+                "voice": options.voice,
+                "directory": str(options.directory.absolute()) if options.directory else None,
+                "threads": options.threads,
+                "defaults": options.model_dump(
+                    include=set(PiperCallOptions.model_fields), exclude_none=True
+                ),
+            },
         )
 
 

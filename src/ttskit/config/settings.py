@@ -87,7 +87,18 @@ class ProviderSettings(Section):
 
     adapter: str | None = Field(default=None, description="The adapter, where the name is another.")
     enabled: bool = Field(default=True, description="false: as if the section were not there.")
-    isolation: Literal["thread"] = Field(default="thread", description="Where a local engine runs.")
+    isolation: Literal["process", "thread"] | None = Field(
+        default=None,
+        description="Where a local engine runs: in worker processes, or in threads of the "
+        "application. None: as its adapter prefers.",
+    )
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=1, description="Worker processes of a local engine, each with its own model."
+    )
+    worker_memory: Size | None = Field(
+        default=None,
+        description="What one worker process may take. None: as much as it can get.",
+    )
     limits: LimitSettings = Field(
         default=LimitSettings(), description="What may be asked at a time."
     )

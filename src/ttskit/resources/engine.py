@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -38,6 +38,10 @@ class EngineJob:
     options: Mapping[str, JsonValue] = field(default_factory=dict)
     lane: str | None = None
     """Jobs of the same lane run one after the other, in the order they came."""
+    reference: str | None = None
+    """Path of a normalised WAV file: the sample of a voice to speak like."""
+    request_id: str = ""
+    """ttskit's own id of the request, for logs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,9 @@ class Engine(ABC):
 
     concurrent: ClassVar[bool] = False
     """Whether several threads may call ``synthesize`` on one instance at the same time."""
+    stop_s: ClassVar[float] = 2.0
+    """Seconds within which a job that was told to stop has ended. A worker process whose engine
+    takes longer is killed and replaced, so say more where one step of the model takes more."""
 
     @abstractmethod
     def load(self) -> None:
@@ -95,3 +102,23 @@ class Engine(ABC):
 
     def close(self) -> None:  # noqa: B027 - most engines hold nothing
         """Let go of what ``load`` took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How an engine is made: here, or in a worker process, which gets it as plain data.
+
+    A worker process finds the class by its module and name, so it must be importable there: not
+    defined in a function, nor in the script that is run.
+    """
+
+    engine: Callable[..., Engine]
+    """A class; anything else that makes an engine serves threads only."""
+    arguments: Mapping[str, JsonValue] = field(default_factory=dict)
+    """Keyword arguments of the constructor."""
+    python: str | None = None
+    """Another interpreter to run the engine, with ttskit and all it needs; None: this one."""
+
+    def make(self) -> Engine:
+        """Return a new engine, not loaded."""
+        return self.engine(**self.arguments)

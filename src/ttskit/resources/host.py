@@ -7,26 +7,27 @@ import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 import anyio
 
 from ttskit.errors import (
     ConfigurationError,
-    DependencyMissingError,
     GenerationError,
     ModelLoadError,
-    OutOfMemoryError,
     ServiceClosedError,
-    TTSError,
 )
-from ttskit.resources.engine import Engine, EngineChunk, EngineJob
+from ttskit.resources.engine import Engine, EngineChunk, EngineJob, Recipe
+from ttskit.resources.failures import translated
 from ttskit.resources.http.address import Origin
 from ttskit.resources.http.client import HTTPClient, Judge
 from ttskit.resources.http.pools import HTTPOptions, Pools
 from ttskit.resources.sockets import SocketClient, Sockets
 from ttskit.resources.threads import DaemonThreads, Handover
+from ttskit.resources.workers.environment import Secrets
+from ttskit.resources.workers.policy import WorkerPolicy
 
 if TYPE_CHECKING:
     from ttskit.resources.http.address import Address
@@ -36,12 +37,51 @@ if TYPE_CHECKING:
 ReplyT = TypeVar("ReplyT")
 _Abort: TypeAlias = Callable[[BaseException], None]
 
-ISOLATIONS = ("thread",)
-"""Where an engine can run. Jobs and chunks are plain data, so a worker process can be added."""
+ISOLATIONS = ("process", "thread")
+"""Where an engine can run."""
 CLOSE_TIMEOUT_S = 1.5
 """How long ``aclose`` waits for an engine that was told to stop."""
 EXIT_TIMEOUT_S = 2.0
 """How long the interpreter's exit waits for one, and again for one that is loading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a provider's engine runs, as its section of tts.yaml says."""
+
+    isolation: str | None = None
+    """None: as the adapter prefers."""
+    workers: int = 1
+    """Processes, where it runs in some."""
+    memory: int | None = None
+    """Bytes that each of them may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """What a service says about all engines of this machine."""
+
+    placements: Mapping[str, Placement] = field(default_factory=dict)
+    """By the providers' configured names."""
+    secrets: Secrets = field(default_factory=Secrets)
+    """What worker processes must not see."""
+    policy: WorkerPolicy = field(default_factory=WorkerPolicy)
+
+
+class Host(Protocol):
+    """What an adapter gets to run its engine on."""
+
+    async def start(self) -> None:
+        """Load the engine unless that has been done."""
+
+    async def voices(self) -> list[Voice]:
+        """Return the engine's voices, whether it is loaded or not."""
+
+    def stream(self, job: EngineJob) -> AbstractAsyncContextManager[AsyncIterator[EngineChunk]]:
+        """Run the job: an async context manager over its chunks."""
+
+    async def aclose(self) -> None:
+        """Stop all jobs and close the engine."""
 
 
 class EngineHost:
@@ -129,7 +169,7 @@ class EngineHost:
         try:
             handover.put(question())
         except BaseException as error:  # noqa: BLE001 - this thread's outermost edge
-            handover.end(_translated(error, self._provider, ModelLoadError))
+            handover.end(translated(error, self._provider, ModelLoadError))
 
     def _speak(self, job: EngineJob, handover: Handover[EngineChunk]) -> None:
         """Do the job on an engine thread; whatever goes wrong is handed over as our error."""
@@ -137,7 +177,7 @@ class EngineHost:
             if not handover.stop.is_set():
                 self._hand_over(self._loaded(), job, handover)
         except BaseException as error:  # noqa: BLE001 - this thread's outermost edge
-            handover.end(_translated(error, self._provider, GenerationError))
+            handover.end(translated(error, self._provider, GenerationError))
         else:
             handover.end()
 
@@ -161,7 +201,7 @@ class EngineHost:
             self._engine.load()
         except BaseException as error:  # noqa: BLE001 - whoever waits for the load gets it
             self._flight = None
-            flight.set_exception(_translated(error, self._provider, ModelLoadError))
+            flight.set_exception(translated(error, self._provider, ModelLoadError))
         else:
             flight.set_result(self._engine)
 
@@ -170,7 +210,7 @@ class EngineHost:
             if self._flight is not None:
                 self._engine.close()
         except BaseException as error:  # noqa: BLE001 - this thread's outermost edge
-            closed.end(_translated(error, self._provider, GenerationError))
+            closed.end(translated(error, self._provider, GenerationError))
         else:
             closed.end()
 
@@ -184,6 +224,7 @@ class Resources:
         http: How servers are reached; None: as httpx would.
         shelf: Keeps clouds' lists of voices on disk; None: they are kept in memory.
         voices_max_age_s: Seconds after which a cloud is asked for its voices again; None: never.
+        engines: Where engines run; None: as their adapters prefer.
     """
 
     def __init__(
@@ -194,13 +235,15 @@ class Resources:
         http: HTTPOptions | None = None,
         shelf: Shelf | None = None,
         voices_max_age_s: float | None = None,
+        engines: Engines | None = None,
     ) -> None:
         cores = os.cpu_count() or 1
         self.downloads = downloads
         self.shelf = shelf
         self.voices_max_age_s = voices_max_age_s
         self._threads = min(threads or cores, cores)
-        self._hosts: list[EngineHost] = []
+        self._engines = engines or Engines()
+        self._hosts: list[Host] = []
         self._pools = Pools(http)
         way = self.http_options
         self._sockets = Sockets(connect_s=way.connect_s, silence_s=way.silence_s)
@@ -236,36 +279,54 @@ class Resources:
 
     def engine(
         self,
-        factory: Callable[[], Engine],
+        recipe: Recipe,
         *,
         provider: str,
         isolation: str = "thread",
         concurrency: int | None = None,
-    ) -> EngineHost:
-        """Return a host for the engine that ``factory`` makes; nothing is loaded yet.
+    ) -> Host:
+        """Return a host for the engine that ``recipe`` makes; nothing is loaded yet.
 
         Args:
-            factory: Makes the engine; cheap.
+            recipe: Makes the engine; cheap.
             provider: The configured name, for errors.
-            isolation: Where the engine runs.
+            isolation: Where the engine runs, unless the settings say so.
             concurrency: Jobs at a time at most, where the engine allows more than one.
 
         Raises:
-            ConfigurationError: The isolation is not to be had.
+            ConfigurationError: The isolation is not to be had, or not with this recipe.
             ServiceClosedError: The service was shut down.
         """
-        if isolation not in ISOLATIONS:
+        placement = self._engines.placements.get(provider, Placement())
+        chosen = placement.isolation or isolation
+        if chosen not in ISOLATIONS:
             known = ", ".join(ISOLATIONS)
             raise ConfigurationError(
-                f"isolation {isolation!r} is not available; available: {known}", provider=provider
+                f"isolation {chosen!r} is not available; available: {known}", provider=provider
             )
         if self._is_closed:
             raise ServiceClosedError("the service was shut down", provider=provider)
-        engine = factory()
-        most = min(concurrency or self._threads, self._threads) if engine.concurrent else 1
-        host = EngineHost(engine, provider=provider, concurrency=most)
+        most = min(concurrency or self._threads, self._threads)
+        if chosen == "process":
+            host = self._workers(recipe, provider, placement, most)
+        else:
+            engine = recipe.make()
+            most = most if engine.concurrent else 1
+            host = EngineHost(engine, provider=provider, concurrency=most)
         self._hosts.append(host)
         return host
+
+    def _workers(self, recipe: Recipe, provider: str, placement: Placement, threads: int) -> Host:
+        from ttskit.resources.workers.host import Settings, WorkerHost  # only where it is used
+
+        settings = Settings(
+            workers=placement.workers,
+            memory=placement.memory,
+            threads=max(1, threads // placement.workers),
+            secrets=self._engines.secrets,
+            policy=self._engines.policy,
+        )
+        return WorkerHost(recipe, provider=provider, settings=settings)
 
     async def aclose(self) -> None:
         """Close everything at the same time; takes little more than ``CLOSE_TIMEOUT_S``."""
@@ -290,19 +351,3 @@ def _wind_down(pools: tuple[DaemonThreads, ...], aborts: set[_Abort]) -> None:
         threads.close()
     for threads in pools:
         threads.wait_until_idle(EXIT_TIMEOUT_S)
-
-
-def _translated(error: BaseException, provider: str, otherwise: type[TTSError]) -> TTSError:
-    """Return any exception of an engine as one of ours; its own words may quote the text."""
-    if isinstance(error, TTSError):
-        error.provider = error.provider or provider
-        return error
-    kind = type(error).__name__
-    if isinstance(error, MemoryError):
-        return OutOfMemoryError("the engine found no memory", provider=provider, cause=error)
-    if isinstance(error, ModuleNotFoundError):
-        return DependencyMissingError(
-            f"the engine needs the package {error.name!r}", provider=provider, cause=error
-        )
-    what = "cannot be loaded" if otherwise is ModelLoadError else "failed"
-    return otherwise(f"the engine {what} ({kind})", provider=provider, cause=error)

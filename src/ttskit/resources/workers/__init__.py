@@ -1,0 +1,1 @@
+"""Engines in processes of their own, which may crash, hang or leak without harm to the rest."""

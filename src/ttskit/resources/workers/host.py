@@ -1,0 +1,205 @@
+"""An engine in worker processes, with the face of one in threads."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import weakref
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import anyio
+
+from ttskit.errors import ConfigurationError
+from ttskit.resources.engine import EngineChunk, EngineJob, JsonValue, Recipe
+from ttskit.resources.threads import Handover
+from ttskit.resources.workers.call import Delivery, Job, Question
+from ttskit.resources.workers.crew import Crew, Plan
+from ttskit.resources.workers.environment import Secrets, environment, search_path, share
+from ttskit.resources.workers.forms import voices_from_plain
+from ttskit.resources.workers.murmur import LOGGER
+from ttskit.resources.workers.policy import WorkerPolicy
+from ttskit.resources.workers.process import Listener, WorkerProcess
+from ttskit.resources.workers.scratch import Scratch
+from ttskit.resources.workers.wire import Kind
+from ttskit.resources.workers.worker import Worker
+from ttskit.voices import Voice
+
+ReplyT = TypeVar("ReplyT")
+
+CLOSE_TIMEOUT_S = 3.0
+"""How long ``aclose`` waits for processes that were killed in the end."""
+EXIT_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What workers of one engine may take."""
+
+    workers: int = 1
+    memory: int | None = None
+    """Bytes that each may take; None: as many as it can get."""
+    threads: int = 1
+    """Jobs at a time in each, where the engine bears more than one."""
+    secrets: Secrets = field(default_factory=Secrets)
+    policy: WorkerPolicy = field(default_factory=WorkerPolicy)
+
+
+class WorkerHost:
+    """An engine and the processes it runs in; made by ``Resources.engine``.
+
+    Everything may be called from any event loop. No process is started before it is needed.
+
+    Args:
+        recipe: How a worker makes the engine.
+        provider: The configured name, for errors.
+        settings: What the workers may take.
+
+    Raises:
+        ConfigurationError: A worker could not make the engine from this recipe.
+    """
+
+    def __init__(self, recipe: Recipe, *, provider: str, settings: Settings) -> None:
+        self._provider = provider
+        plan = _plan(recipe, provider, settings)
+        self._crew = Crew(plan)
+        weakref.finalize(self, _wind_down, self._crew, os.getpid())
+
+    async def start(self) -> None:
+        """Have a worker that is ready; callers at the same time share one load.
+
+        Raises:
+            DependencyMissingError: A package is not installed.
+            ModelLoadError: The weights cannot be read; the next call tries again.
+            WorkerCrashedError: The process died.
+        """
+        await self._ask(Kind.LOAD, lambda _: None)
+
+    async def voices(self) -> list[Voice]:
+        """Return the engine's voices, whether it is loaded or not."""
+        return await self._ask(Kind.VOICES, voices_from_plain)
+
+    @asynccontextmanager
+    async def stream(self, job: EngineJob) -> AsyncIterator[AsyncIterator[EngineChunk]]:
+        """Run the job and give its chunks as they are made, 256 kB ahead of the reader at most.
+
+        Leaving the block tells the engine to stop and does not wait until it does. A worker that
+        dies before anything of the job was handed over costs nothing but time: another one does
+        the job, once.
+
+        Raises:
+            GenerationError: The engine failed.
+            OutOfMemoryError: It found no memory.
+            WorkerCrashedError: Its process died.
+            ServiceClosedError: The host was closed before or during the job.
+        """
+        delivery = Delivery()
+        asked = Job(job, delivery)
+        try:
+            self._crew.submit(asked)
+            yield delivery
+        finally:
+            delivery.close()
+            self._crew.cancel(asked)
+
+    async def aclose(self) -> None:
+        """Stop all jobs and end the workers; one that does not leave is killed."""
+        ended: Handover[None] = Handover()
+        if not self._crew.close():
+            return
+        self._crew.at_end(ended.end)
+        with anyio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
+            async for _ in ended:
+                pass
+
+    async def _ask(self, kind: Kind, read: Callable[[JsonValue], ReplyT]) -> ReplyT:
+        handover: Handover[ReplyT] = Handover()
+        question = Question(kind, lambda plain: handover.put(read(plain)), handover.end)
+        try:
+            self._crew.ask(question)
+            return await anext(handover)
+        finally:
+            handover.close()
+            self._crew.abandon(question)
+
+
+def _plan(recipe: Recipe, provider: str, settings: Settings) -> Plan:
+    python = recipe.python or sys.executable
+    same_python = recipe.python is None
+    if not python:
+        raise ConfigurationError(
+            "there is no interpreter to start a worker with; use isolation: thread",
+            provider=provider,
+        )
+    engine = _address(recipe, provider)
+
+    def first_frame() -> dict[str, JsonValue]:
+        return {
+            "parent": os.getpid(),
+            "path": [*search_path()] if same_python else None,
+            "pythonpath": os.environ.get("PYTHONPATH"),
+            "provider": provider,
+            "engine": engine,
+            "arguments": dict(recipe.arguments),
+            "concurrency": settings.threads,
+            "memory": settings.memory,
+            "level": LOGGER.getEffectiveLevel(),
+        }
+
+    def start(worker: Worker, over: Callable[[int], None]) -> WorkerProcess:
+        scratch = Scratch()
+        environ = environment(
+            os.environ,
+            secrets=settings.secrets,
+            threads=share(settings.workers),
+            folder=scratch.path,
+            same_python=same_python,
+        )
+        listener = Listener(worker.heard, worker.murmur.write, over)
+        name = f"{provider} worker {worker.number}"
+        try:
+            return WorkerProcess(python, environ, scratch, name=name, listener=listener)
+        except OSError:
+            scratch.remove()
+            raise
+
+    return Plan(provider, settings.workers, settings.policy, first_frame, start)
+
+
+def _address(recipe: Recipe, provider: str) -> str:
+    """Return where a worker finds the engine's class, as ``module:qualname``.
+
+    Raises:
+        ConfigurationError: It would not find it, or the arguments are no plain data.
+    """
+    module = getattr(recipe.engine, "__module__", "")
+    if module == "__main__":
+        spec = getattr(sys.modules["__main__"], "__spec__", None)
+        module = spec.name if spec is not None else module
+    qualname = getattr(recipe.engine, "__qualname__", "")
+    if not isinstance(recipe.engine, type) or module == "__main__" or "<" in qualname:
+        raise ConfigurationError(
+            "an engine that runs in a process of its own must be a class of a module that can be "
+            "imported; use isolation: thread",
+            provider=provider,
+        )
+    try:
+        json.dumps(dict(recipe.arguments), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            "the arguments of an engine that runs in a process of its own must be plain data",
+            provider=provider,
+        ) from error
+    return f"{module}:{qualname}"
+
+
+def _wind_down(crew: Crew, owner: int) -> None:
+    """End the workers of a host that nobody closed, when it is collected or at the exit."""
+    if os.getpid() != owner:  # a child of a fork: they are its parent's
+        return
+    crew.close_soon()
+    if crew.is_started:
+        crew.ended.wait(EXIT_TIMEOUT_S)

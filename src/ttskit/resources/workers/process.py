@@ -1,0 +1,181 @@
+"""One worker process as the application sees it: started, written to, read from, ended."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO
+
+from ttskit.resources.engine import JsonValue
+from ttskit.resources.workers.scratch import Scratch
+from ttskit.resources.workers.wire import START, Decoder, Frame, FrameError, Kind, encode
+
+_READ = 256 * 1024
+_PIPE = 1024 * 1024
+"""Bytes that the pipe with the audio may hold, where the system lets us choose: fewer wake-ups."""
+_LAST_WORDS_S = 1.0
+_F_SETPIPE_SZ = 1031
+"""Source: Linux fcntl(2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who hears of a process, in threads of the process's own."""
+
+    frame: Callable[[Frame], None]
+    """A frame came. Raises ``FrameError`` where it makes no sense."""
+    stderr: Callable[[bytes], None]
+    ended: Callable[[int], None]
+    """The process is gone and nothing more comes; its exit code, negative for a signal."""
+
+
+class WorkerProcess:
+    """A child process and the three threads that keep its pipes moving.
+
+    Made in a thread that outlives it: Linux ends a child with the thread that started it.
+
+    Args:
+        python: The interpreter.
+        environ: All its variables.
+        scratch: Its folder, which is removed when it has ended.
+        name: Shown in a debugger.
+        listener: Hears of it.
+
+    Raises:
+        OSError: It cannot be started.
+    """
+
+    def __init__(
+        self,
+        python: str,
+        environ: Mapping[str, str],
+        scratch: Scratch,
+        *,
+        name: str,
+        listener: Listener,
+    ) -> None:
+        self._listener = listener
+        self._scratch = scratch
+        self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._process = subprocess.Popen(  # noqa: S603 - this interpreter, or a configured one
+            # -P: the directory it is started in must not bring modules.
+            [python, "-P", "-m", "ttskit.resources.workers"],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(environ),
+            # So that a terminal's Ctrl-C reaches the application alone, and that what an engine
+            # has started goes with it.
+            process_group=None if sys.platform == "win32" else 0,
+        )
+        self.pid = self._process.pid
+        self._ending = threading.Lock()
+        self._is_over = False
+        self._widen()
+        self._threads = [
+            threading.Thread(target=run, name=f"ttskit {name} {what}", daemon=True)
+            for what, run in (("in", self._write), ("out", self._read), ("err", self._drain))
+        ]
+        self._start(self._threads)
+
+    def send(self, kind: Kind, head: Mapping[str, JsonValue] | None = None) -> None:
+        """Queue a frame, from any thread.
+
+        Raises:
+            FrameError: The head is no plain data, or too large.
+        """
+        self._outbox.put(encode(kind, head or {}))
+
+    def terminate(self) -> None:
+        """Ask the process to end at once."""
+        if sys.platform == "win32":
+            self.kill()
+        else:
+            self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the process, whatever it does, with all that it has started."""
+        if sys.platform == "win32":
+            with suppress(OSError):
+                self._process.kill()
+        else:
+            self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        with self._ending, suppress(ProcessLookupError, PermissionError):
+            if not self._is_over:  # afterwards its number may be another's
+                os.killpg(self.pid, number)
+
+    def _start(self, threads: Sequence[threading.Thread]) -> None:
+        try:
+            for thread in threads:
+                thread.start()
+        except RuntimeError as error:
+            self.kill()
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+                _close(pipe)
+            raise OSError("no thread can be started for a worker") from error
+
+    def _widen(self) -> None:
+        if sys.platform == "linux" and self._process.stdout is not None:
+            import fcntl
+
+            with suppress(OSError):  # this user's pipes hold enough already
+                fcntl.fcntl(self._process.stdout, _F_SETPIPE_SZ, _PIPE)
+
+    def _write(self) -> None:
+        pipe = self._process.stdin
+        assert pipe is not None  # noqa: S101 - it was asked for
+        with suppress(OSError):  # it is gone; the reading thread tells
+            while (data := self._outbox.get()) is not None:
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[pipe.write(rest) :]
+        _close(pipe)
+
+    def _read(self) -> None:
+        with suppress(FrameError, OSError):
+            self._read_frames()
+        self.kill()
+        with self._ending:
+            self._is_over = True
+        code = self._process.wait()
+        self._outbox.put(None)
+        writing, _, draining = self._threads
+        writing.join()
+        # Whatever left the process group may hold stderr open for as long as it likes.
+        draining.join(_LAST_WORDS_S)
+        _close(self._process.stdout)
+        self._scratch.remove()
+        self._listener.ended(code)
+
+    def _read_frames(self) -> None:
+        pipe = self._process.stdout
+        assert pipe is not None  # noqa: S101 - it was asked for
+        decoder = Decoder(START)
+        while data := os.read(pipe.fileno(), _READ):
+            for frame in decoder.feed(data):
+                self._listener.frame(frame)
+
+    def _drain(self) -> None:
+        pipe = self._process.stderr
+        assert pipe is not None  # noqa: S101 - it was asked for
+        with suppress(OSError):
+            while data := os.read(pipe.fileno(), _READ):
+                self._listener.stderr(data)
+        _close(pipe)
+
+
+def _close(pipe: IO[bytes] | None) -> None:
+    if pipe is not None:
+        with suppress(OSError):
+            pipe.close()

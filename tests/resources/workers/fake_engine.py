@@ -1,0 +1,204 @@
+"""An engine for workers: it speaks the modem voice, and does worse things when it is told to.
+
+What a job is to do besides speaking stands in its options: ``{"do": "crash", "when": 2}`` crashes
+before the third chunk. Its text may be transcribed from the audio.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from typing_extensions import override
+
+from ttskit.errors import ModelLoadError, VoiceNotFoundError
+from ttskit.resources.engine import Engine, EngineChunk, EngineJob, EngineWord
+from ttskit.testing.modem import Modem
+from ttskit.voices import Voice
+
+RATE = 16_000
+_kept: list[bytearray] = []
+
+
+class FakeEngine(Engine):
+    """Speaks tones, and misbehaves.
+
+    Args:
+        load: What loading does, one of the switches.
+        chunk_s: Real seconds before each word.
+    """
+
+    def __init__(self, *, load: str = "", chunk_s: float = 0.0, home: str = "") -> None:
+        self._load = load
+        self._chunk_s = chunk_s
+        self._home = home
+        self._modem: Modem | None = None
+
+    @override
+    def load(self) -> None:
+        if self._load == "fail":
+            raise ModelLoadError("there are no weights")
+        if self._load == "once" and not os.path.exists(self._home):  # noqa: PTH110 - a flag
+            open(self._home, "w").close()  # noqa: PTH123 - a flag
+            os._exit(3)
+        _do(self._load, "")
+        self._modem = Modem(RATE)
+
+    @override
+    def voices(self) -> list[Voice]:
+        return [Voice("one", "", "One", ("en",), styles=("flat",), sample_rate=RATE)]
+
+    @override
+    def synthesize(self, job: EngineJob, stop: threading.Event) -> Iterator[EngineChunk]:
+        assert self._modem is not None, "load first"
+        if job.voice not in (None, "one"):
+            raise VoiceNotFoundError("no such voice; nearest: one")
+        when = job.options.get("when", 0)
+        for number, tones in enumerate(self._modem.speak(job.text, f"fake:{os.getpid()}")):
+            if stop.is_set():
+                return
+            time.sleep(self._chunk_s)
+            if number == when:
+                _do(str(job.options.get("do", "")), job.text)
+            words = ()
+            if tones.span is not None and job.want_words:
+                words = (EngineWord(tones.start, tones.end, tones.span),)
+            yield EngineChunk(tones.samples, RATE, words)
+
+
+class Parallel(FakeEngine):
+    concurrent = True
+
+
+class Patient(FakeEngine):
+    stop_s = 60.0
+
+
+def _do(what: str, text: str) -> None:
+    if what:
+        SWITCHES[what](text)
+
+
+def _crash(_: str) -> None:
+    os._exit(7)
+
+
+def _kill(_: str) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _abort(_: str) -> None:
+    os.abort()
+
+
+def _segfault(_: str) -> None:
+    ctypes.string_at(0)
+
+
+def _freeze(_: str) -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _loop(_: str) -> None:
+    while True:
+        pass
+
+
+def _hold(_: str) -> None:
+    ctypes.PyDLL(None).sleep(120)  # unlike CDLL it keeps the GIL
+
+
+def _leak(_: str) -> None:
+    _kept.append(bytearray(b"x" * 20_000_000))
+
+
+def _hoard(_: str) -> None:
+    while True:
+        _kept.append(bytearray(b"x" * 20_000_000))
+
+
+def _print(text: str) -> None:
+    print("a progress bar", 100 * "#")  # noqa: T201 - what many an engine does
+    os.write(1, b"native code prints, too\n" * 100)
+    print(text)  # noqa: T201 - likewise
+
+
+def _flood(_: str) -> None:
+    line = b"complaint " * 100 + b"\n"
+    for _i in range(64 * 1024):  # 64 MB
+        os.write(2, line)
+
+
+def _log(text: str) -> None:
+    logging.getLogger("some.library").warning("all is not well")
+    logging.getLogger("some.library").warning("cannot say %r", text)
+    sys.stderr.write(f"no entry for {text.upper()}\n")
+    sys.stderr.write("a line without secrets\n")
+
+
+def _no_memory(_: str) -> None:
+    raise MemoryError
+
+
+def _no_gpu_memory(_: str) -> None:
+    raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def _terminate(_: str) -> None:
+    os.write(2, b"terminate called after throwing an instance of 'std::bad_alloc'\n")
+    os.abort()
+
+
+def _gpu(_: str) -> None:
+    raise RuntimeError("CUDA error: device-side assert triggered\nCUDA kernel errors might be")
+
+
+def _garbage(_: str) -> None:
+    import gc
+
+    from ttskit.resources.workers.child import Replies
+
+    for pipe in gc.get_objects():
+        if isinstance(pipe, Replies):
+            pipe.write(b"this is no frame" * 10)
+
+
+def _value(text: str) -> None:
+    raise ValueError(text)
+
+
+def _litter(_: str) -> None:
+    import subprocess
+    import tempfile
+
+    tempfile.mkstemp()
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+
+
+SWITCHES: dict[str, Callable[[str], None]] = {
+    "crash": _crash,
+    "kill": _kill,
+    "abort": _abort,
+    "segfault": _segfault,
+    "freeze": _freeze,
+    "loop": _loop,
+    "hold": _hold,
+    "leak": _leak,
+    "hoard": _hoard,
+    "print": _print,
+    "flood": _flood,
+    "log": _log,
+    "no memory": _no_memory,
+    "no gpu memory": _no_gpu_memory,
+    "terminate": _terminate,
+    "gpu": _gpu,
+    "garbage": _garbage,
+    "value": _value,
+    "litter": _litter,
+}
