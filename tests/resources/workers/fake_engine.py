@@ -7,8 +7,10 @@ before the third chunk. Its text may be transcribed from the audio.
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
 import os
+import random
 import signal
 import sys
 import threading
@@ -19,6 +21,8 @@ from typing_extensions import override
 
 from ttskit.errors import ModelLoadError, VoiceNotFoundError
 from ttskit.resources.engine import Engine, EngineChunk, EngineJob, EngineWord
+from ttskit.resources.workers.child import Replies
+from ttskit.resources.workers.wire import Kind, encode
 from ttskit.testing.modem import Modem
 from ttskit.voices import Voice
 
@@ -47,7 +51,7 @@ class FakeEngine(Engine):
         if self._load == "once" and not os.path.exists(self._home):  # noqa: PTH110 - a flag
             open(self._home, "w").close()  # noqa: PTH123 - a flag
             os._exit(3)
-        _do(self._load, "")
+        _do("" if self._load == "once" else self._load, "")
         self._modem = Modem(RATE)
 
     @override
@@ -74,6 +78,10 @@ class FakeEngine(Engine):
 
 class Parallel(FakeEngine):
     concurrent = True
+
+
+class Hasty(FakeEngine):
+    stop_s = 0.3
 
 
 class Patient(FakeEngine):
@@ -160,13 +168,23 @@ def _gpu(_: str) -> None:
 
 
 def _garbage(_: str) -> None:
-    import gc
+    _pipe().write(b"this is no frame" * 10)
 
-    from ttskit.resources.workers.child import Replies
 
-    for pipe in gc.get_objects():
-        if isinstance(pipe, Replies):
-            pipe.write(b"this is no frame" * 10)
+def _fuzz(text: str) -> None:
+    """Write a frame with some of its bytes changed, in a way that the text decides."""
+    draw = random.Random(text)
+    kind = draw.choice(list(Kind))
+    head = draw.choice([{}, {"id": draw.randrange(9)}, {"id": None, "rate": "x", "error": {}}])
+    frame = bytearray(encode(kind, head, 3) + b"abc")
+    for _ in range(draw.randrange(4)):
+        frame[draw.randrange(len(frame))] = draw.randrange(256)
+    _pipe().write(bytes(frame[: draw.randrange(1, len(frame) + 1)]))
+
+
+def _pipe() -> Replies:
+    (pipe,) = (found for found in gc.get_objects() if isinstance(found, Replies))
+    return pipe
 
 
 def _value(text: str) -> None:
@@ -199,6 +217,7 @@ SWITCHES: dict[str, Callable[[str], None]] = {
     "terminate": _terminate,
     "gpu": _gpu,
     "garbage": _garbage,
+    "fuzz": _fuzz,
     "value": _value,
     "litter": _litter,
 }
