@@ -48,7 +48,9 @@ def engine() -> PiperEngine:
 
 
 class Lent(PiperAdapter):
-    """The adapter over an engine that is loaded already."""
+    """The adapter over an engine that is loaded already, in this process."""
+
+    isolation = "thread"
 
     lent: PiperEngine
 

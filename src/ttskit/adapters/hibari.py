@@ -46,6 +46,7 @@ class HibariAdapter(LocalAdapter[HibariOptions]):
     """Hibari's voices; ``heart`` is always there, the others where they were downloaded."""
 
     name = "hibari"
+    isolation = "process"  # onnxruntime
     capabilities = Capabilities(
         languages=frozenset({"en"}),
         formats=("f32",),

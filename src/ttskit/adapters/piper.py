@@ -70,6 +70,7 @@ class PiperAdapter(LocalAdapter[PiperOptions]):
     """Any voice for Piper; word times where the package ``onnx`` or the voice gives them."""
 
     name = "piper"
+    isolation = "process"  # onnxruntime
     capabilities = Capabilities(
         formats=("f32",),
         word_timestamps=NATIVE,

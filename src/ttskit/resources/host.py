@@ -326,7 +326,9 @@ class Resources:
             secrets=self._engines.secrets,
             policy=self._engines.policy,
         )
-        return WorkerHost(recipe, provider=provider, settings=settings)
+        host = WorkerHost(recipe, provider=provider, settings=settings)
+        host.prepare()  # an interpreter takes its time, which others can use meanwhile
+        return host
 
     async def aclose(self) -> None:
         """Close everything at the same time; takes little more than ``CLOSE_TIMEOUT_S``."""

@@ -80,6 +80,12 @@ class Crew:
         """Whether anything was ever asked."""
         return self._keeper is not None
 
+    def prepare(self) -> None:
+        """Have a first worker started, which makes the engine and does not load it yet."""
+        with self._lock:
+            if not self._is_closed:
+                self._want(1)
+
     def submit(self, job: Job) -> None:
         """Queue a job.
 

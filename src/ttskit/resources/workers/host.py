@@ -51,7 +51,7 @@ class Settings:
 class WorkerHost:
     """An engine and the processes it runs in; made by ``Resources.engine``.
 
-    Everything may be called from any event loop. No process is started before it is needed.
+    Everything may be called from any event loop.
 
     Args:
         recipe: How a worker makes the engine.
@@ -67,6 +67,10 @@ class WorkerHost:
         plan = _plan(recipe, provider, settings)
         self._crew = Crew(plan)
         weakref.finalize(self, _wind_down, self._crew, os.getpid())
+
+    def prepare(self) -> None:
+        """Have a first process started, and do not wait for it: it will be needed soon."""
+        self._crew.prepare()
 
     async def start(self) -> None:
         """Have a worker that is ready; callers at the same time share one load.

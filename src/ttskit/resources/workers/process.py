@@ -80,9 +80,10 @@ class WorkerProcess:
         self._ending = threading.Lock()
         self._is_over = False
         self._widen()
+        # The one that waits for the others comes last.
         self._threads = [
             threading.Thread(target=run, name=f"ttskit {name} {what}", daemon=True)
-            for what, run in (("in", self._write), ("out", self._read), ("err", self._drain))
+            for what, run in (("in", self._write), ("err", self._drain), ("out", self._read))
         ]
         self._start(self._threads)
 
@@ -150,7 +151,7 @@ class WorkerProcess:
             self._is_over = True
         code = self._process.wait()
         self._outbox.put(None)
-        writing, _, draining = self._threads
+        writing, draining, _ = self._threads
         writing.join()
         # Whatever left the process group may hold stderr open for as long as it likes.
         draining.join(_LAST_WORDS_S)
