@@ -307,7 +307,8 @@ class Resources:
         if self._is_closed:
             raise ServiceClosedError("the service was shut down", provider=provider)
         most = min(concurrency or self._threads, self._threads)
-        if chosen == "process":
+        host: Host
+        if chosen == "process" and (placement.isolation or _can_start_process(recipe)):
             host = self._workers(recipe, provider, placement, most)
         else:
             engine = recipe.make()
@@ -338,6 +339,12 @@ class Resources:
             closing.start_soon(self._sockets.aclose)
             while self._hosts:
                 closing.start_soon(self._hosts.pop().aclose)
+
+
+def _can_start_process(recipe: Recipe) -> bool:
+    from ttskit.resources.workers.host import interpreter  # only where it is used
+
+    return interpreter(recipe) is not None
 
 
 def _wind_down(pools: tuple[DaemonThreads, ...], aborts: set[_Abort]) -> None:

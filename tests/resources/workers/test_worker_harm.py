@@ -118,7 +118,7 @@ async def test_a_frame_that_makes_no_sense_replaces_the_worker(shop: Shop) -> No
     host, neighbour = shop.open(), shop.open(provider="neighbour", chunk_s=0.02)
     async with neighbour.stream(EngineJob(TEXT)) as chunks:
         await anext(chunks)
-        with pytest.raises(WorkerCrashedError):
+        with pytest.raises(WorkerCrashedError, match="makes no sense"):
             await chunks_of(host, job(TEXT, "garbage"))
         assert len([chunk async for chunk in chunks]) > 3
     assert await said(host, TEXT) == TEXT

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ttskit.errors import OutOfMemoryError, ServiceClosedError, TTSError, WorkerCrashedError
@@ -43,7 +44,7 @@ class Plan:
     policy: WorkerPolicy
     recipe: Callable[[], Mapping[str, JsonValue]]
     """Returns the first frame that a worker gets."""
-    start: Callable[[Worker, Callable[[int], None]], WorkerProcess]
+    start: Callable[[Worker, Callable[[int, str], None]], WorkerProcess]
     """Starts the process of a worker, which gets its frames; then hears of its end."""
 
 
@@ -293,8 +294,9 @@ class Crew:
         while self._questions:
             self._questions.popleft().fail(error)
 
-    def _over(self, worker: Worker, code: int) -> None:
+    def _over(self, worker: Worker, code: int, reason: str) -> None:
         """Take note of a worker's end, in its last thread."""
+        worker.reason = worker.reason or reason
         worker.murmur.close()
         with self._lock:
             self._workers.remove(worker)
@@ -406,10 +408,9 @@ class Crew:
 
     def _start(self, worker: Worker) -> None:
         try:
-            process = self._plan.start(worker, lambda code: self._over(worker, code))
+            process = self._plan.start(worker, partial(self._over, worker))
         except OSError as error:
-            worker.reason = f"it could not be started ({type(error).__name__})"
-            self._over(worker, 1)
+            self._over(worker, 1, f"it could not be started ({type(error).__name__})")
             return
         with self._lock:
             worker.attach(process)

@@ -134,7 +134,8 @@ def error_from_plain(plain: Mapping[str, JsonValue], provider: str) -> TTSError:
     """Return an error of the same class, or of the nearest one that is known here."""
     codes = plain.get("codes")
     known = _family()
-    classes = (known[code] for code in codes if code in known) if isinstance(codes, list) else ()
+    listed = [code for code in codes if isinstance(code, str)] if isinstance(codes, list) else []
+    classes = (known[code] for code in listed if code in known)
     kind = next(iter(classes), GenerationError)
     given = {name: plain[name] for name in _FACTS if plain.get(name) is not None}
     facts = {name: value for name, value in given.items() if value != getattr(kind, name, None)}

@@ -130,10 +130,19 @@ class WorkerHost:
             self._crew.abandon(question)
 
 
+def interpreter(recipe: Recipe) -> str | None:
+    """Return the interpreter that would run the engine; None where there is none to be started.
+
+    A frozen application names itself in ``sys.executable``, and would be started once more.
+    """
+    own = None if getattr(sys, "frozen", False) else sys.executable
+    return recipe.python or own or None
+
+
 def _plan(recipe: Recipe, provider: str, settings: Settings) -> Plan:
-    python = recipe.python or sys.executable
+    python = interpreter(recipe)
     same_python = recipe.python is None
-    if not python:
+    if python is None:
         raise ConfigurationError(
             "there is no interpreter to start a worker with; use isolation: thread",
             provider=provider,
@@ -153,7 +162,7 @@ def _plan(recipe: Recipe, provider: str, settings: Settings) -> Plan:
             "level": LOGGER.getEffectiveLevel(),
         }
 
-    def start(worker: Worker, over: Callable[[int], None]) -> WorkerProcess:
+    def start(worker: Worker, over: Callable[[int, str], None]) -> WorkerProcess:
         scratch = Scratch()
         environ = environment(
             os.environ,

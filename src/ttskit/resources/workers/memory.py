@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 
@@ -19,4 +20,7 @@ def cap_memory(size: int | None) -> None:
     limit = resource.RLIMIT_DATA if sys.platform == "linux" else resource.RLIMIT_AS
     hard = resource.getrlimit(limit)[1]
     most = size if hard == resource.RLIM_INFINITY else min(size, hard)
-    resource.setrlimit(limit, (most, hard))
+    try:
+        resource.setrlimit(limit, (most, hard))
+    except (OSError, ValueError):  # macOS knows the limit by name only
+        logging.getLogger("ttskit.engine").warning("this system sets no limit on memory")

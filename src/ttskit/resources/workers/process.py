@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from ttskit.resources.engine import JsonValue
+from ttskit.resources.workers.murmur import LOGGER
 from ttskit.resources.workers.scratch import Scratch
 from ttskit.resources.workers.wire import START, Decoder, Frame, FrameError, Kind, encode
 
@@ -32,8 +33,9 @@ class Listener:
     frame: Callable[[Frame], None]
     """A frame came. Raises ``FrameError`` where it makes no sense."""
     stderr: Callable[[bytes], None]
-    ended: Callable[[int], None]
-    """The process is gone and nothing more comes; its exit code, negative for a signal."""
+    ended: Callable[[int, str], None]
+    """The process is gone and nothing more comes: its exit code, negative for a signal, and why it
+    had to be ended, where what it wrote was the reason."""
 
 
 class WorkerProcess:
@@ -144,8 +146,14 @@ class WorkerProcess:
         _close(pipe)
 
     def _read(self) -> None:
-        with suppress(FrameError, OSError):
+        reason = ""
+        try:
             self._read_frames()
+        except (FrameError, OSError) as error:
+            reason = f"what it wrote makes no sense ({error})"
+        except Exception:  # noqa: BLE001 - the outermost edge: the process is seen to its end
+            LOGGER.debug("a frame that could not be taken", exc_info=True)
+            reason = "what it wrote could not be taken"
         self.kill()
         with self._ending:
             self._is_over = True
@@ -157,7 +165,7 @@ class WorkerProcess:
         draining.join(_LAST_WORDS_S)
         _close(self._process.stdout)
         self._scratch.remove()
-        self._listener.ended(code)
+        self._listener.ended(code, reason)
 
     def _read_frames(self) -> None:
         pipe = self._process.stdout
