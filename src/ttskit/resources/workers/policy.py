@@ -48,30 +48,26 @@ class Restarts:
     ) -> None:
         self._policy = policy
         self._draw = draw
-        self._deaths: deque[float] = deque()
-        self._next = float("-inf")
+        self._starts: deque[float] = deque(maxlen=max(policy.restarts - 1, 1))
+        """After a death: when the next worker was, or is to be, started."""
+        self._is_spent = False
 
     def note(self, now: float) -> None:
         """Count a death at ``now``, in seconds of a clock that never goes back."""
         policy = self._policy
-        self._forget(now)
-        self._deaths.append(now)
-        count = len(self._deaths)
-        if count >= policy.restarts:
-            self._next = self._deaths[0] + policy.restart_window_s
-            return
-        wait = policy.first_wait_s * 2 ** (count - 2) if count > 1 else 0.0
-        self._next = now + min(wait, policy.longest_wait_s) * (1 - self._draw() / 2)
+        recent = sum(start > now - policy.restart_window_s for start in self._starts)
+        wait = policy.first_wait_s * 2 ** (recent - 1) if recent else 0.0
+        soon = now + min(wait, policy.longest_wait_s) * (1 - self._draw() / 2)
+        allowed = float("-inf")
+        if len(self._starts) == self._starts.maxlen:
+            allowed = self._starts[0] + policy.restart_window_s
+        self._is_spent = allowed > soon
+        self._starts.append(max(soon, allowed))
 
     def wait(self, now: float) -> float:
         """Return the seconds until a worker may be started; 0: now."""
-        return max(0.0, self._next - now)
+        return max(0.0, self._starts[-1] - now) if self._starts else 0.0
 
     def is_spent(self, now: float) -> bool:
         """Whether it died so often that waiting is for somebody else to decide."""
-        self._forget(now)
-        return len(self._deaths) >= self._policy.restarts and self.wait(now) > 0
-
-    def _forget(self, now: float) -> None:
-        while self._deaths and self._deaths[0] <= now - self._policy.restart_window_s:
-            self._deaths.popleft()
+        return self._is_spent and self.wait(now) > 0
