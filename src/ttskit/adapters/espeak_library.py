@@ -6,8 +6,10 @@ Read: espeak-ng 1.52 ``speak_lib.h``; the library comes in the wheel espeakng-lo
 from __future__ import annotations
 
 import ctypes
+import os
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -23,8 +25,11 @@ if TYPE_CHECKING:
 
 BUFFER_MS = 100
 """Audio per callback, and so how finely a job can be stopped."""
-_RETRIEVAL, _DONT_EXIT = 1, 0x8000
+_SYNCHRONOUS, _DONT_EXIT = 2, 0x8000
+"""Audio is handed over within the call: with a thread of its own the library answers 20 ms late."""
 _POS_CHARACTER, _CHARS_UTF8, _SSML = 1, 1, 0x10
+_IPA = 2
+"""Phoneme mode: IPA, and nothing between the phonemes."""
 _END_OF_EVENTS, _WORD = 0, 1
 _CARRY_ON, _STOP = 0, 1
 
@@ -126,6 +131,7 @@ class _Voice(ctypes.Structure):
 _SynthCallback = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
 )
+_PhonemeCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_char_p)
 
 
 class EspeakLibrary:
@@ -139,6 +145,7 @@ class EspeakLibrary:
         self._lock = threading.Lock()
         self._library: ctypes.CDLL | None = None
         self._callback = _SynthCallback(self._receive)  # kept: the library holds only its address
+        self._null: ctypes.c_void_p | None = None
         self._listed: tuple[Listed, ...] = ()
         self._recording = Recording()
         self._is_stopped: Callable[[], bool] = threading.Event().is_set
@@ -193,6 +200,54 @@ class EspeakLibrary:
             raise GenerationError(f"espeak-ng did not take the text (status {status})")
         return recording
 
+    def phonemes(self, text: str, *, voice: str) -> list[str]:
+        """Return the IPA of each clause, as ``espeak-ng -q --ipa`` prints it a line each.
+
+        The text is spoken for it, unheard, in some milliseconds: ``espeak_TextToPhonemes`` comes
+        before the melody, which moves the stress of words that stand alone. On Windows, where the
+        library's files are of another runtime than ctypes', it has to do.
+
+        Args:
+            text: Plain; what stands in double brackets is text, too.
+            voice: ``Listed.identifier`` or a language tag of the library's own.
+
+        Raises:
+            GenerationError: The library refused the voice.
+        """
+        encoded = text.replace("\0", " ").encode("utf-8", "replace") + b"\0"
+        clauses: list[str] = []
+        with self._lock:
+            library = self._ready()
+            _prepare(library, voice, DEFAULTS)
+            if sys.platform == "win32":
+                return list(_read_only(library, encoded))
+
+            def take(clause: bytes) -> int:
+                clauses.append(clause.decode())
+                return _CARRY_ON
+
+            hear = _PhonemeCallback(take)
+            library.espeak_SetPhonemeTrace(_IPA, self._nowhere())
+            library.espeak_SetPhonemeCallback(hear)
+            try:
+                library.espeak_Synth(
+                    encoded, len(encoded), 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None
+                )
+                library.espeak_Synchronize()
+            finally:
+                library.espeak_SetPhonemeCallback(_PhonemeCallback())
+                library.espeak_SetPhonemeTrace(0, self._nowhere())
+                self._recording = Recording()
+        return clauses
+
+    def _nowhere(self) -> ctypes.c_void_p:
+        """Return a C stream that swallows what is written: the library writes phonemes, too."""
+        if self._null is None:
+            libc = ctypes.CDLL(None)
+            libc.fopen.restype = ctypes.c_void_p
+            self._null = ctypes.c_void_p(libc.fopen(os.devnull.encode(), b"w"))
+        return self._null
+
     def _ready(self) -> ctypes.CDLL:
         """Return the library, initialised; the lock is held."""
         if self._library is None:
@@ -202,8 +257,15 @@ class EspeakLibrary:
             library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
             library.espeak_ListVoices.argtypes = [ctypes.c_void_p]
             library.espeak_Synth.argtypes = _SYNTH_ARGUMENTS
+            library.espeak_SetPhonemeTrace.argtypes = [ctypes.c_int, ctypes.c_void_p]
+            library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+            library.espeak_TextToPhonemes.argtypes = [
+                ctypes.POINTER(ctypes.c_void_p),
+                ctypes.c_int,
+                ctypes.c_int,
+            ]
             data = str(espeakng_loader.get_data_path()).encode()
-            rate = library.espeak_Initialize(_RETRIEVAL, BUFFER_MS, data, _DONT_EXIT)
+            rate = library.espeak_Initialize(_SYNCHRONOUS, BUFFER_MS, data, _DONT_EXIT)
             if rate <= 0:
                 raise ModelLoadError("espeak-ng cannot read its data")
             library.espeak_SetSynthCallback(self._callback)
@@ -242,6 +304,15 @@ _SYNTH_ARGUMENTS: list[Any] = [  # ctypes' simple types have no common public ba
     ctypes.c_void_p,
     ctypes.c_void_p,
 ]
+
+
+def _read_only(library: ctypes.CDLL, encoded: bytes) -> Iterator[str]:
+    """Yield the IPA of each clause before its melody is made."""
+    text = ctypes.create_string_buffer(encoded)
+    rest = ctypes.c_void_p(ctypes.addressof(text))
+    while rest.value:
+        clause = library.espeak_TextToPhonemes(ctypes.byref(rest), _CHARS_UTF8, _IPA)
+        yield (clause or b"").decode()
 
 
 def _prepare(library: ctypes.CDLL, voice: str, parameters: dict[Parameter, int]) -> None:

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, cast
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Named(Protocol):
+    """An input or output of a model."""
+
+    name: str
 
 
 class Session(Protocol):
     """What is used of ``onnxruntime.InferenceSession``."""
 
-    def run(self, names: list[str] | None, inputs: dict[str, object]) -> list[object]:
+    def run(
+        self, names: list[str] | None, inputs: dict[str, NDArray[np.generic]]
+    ) -> list[NDArray[np.generic]]:
         """Return the model's outputs, all of them where ``names`` is None."""
+
+    def get_inputs(self) -> Sequence[Named]:
+        """Return what the model takes."""
+
+    def get_outputs(self) -> Sequence[Named]:
+        """Return what it gives."""
 
 
 def quiet_session(model: str | bytes, *, threads: int = 1) -> Session:

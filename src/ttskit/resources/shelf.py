@@ -83,7 +83,12 @@ def shelf_key(provider: str, options: str) -> str:
 
 
 def default_folder() -> Path:
-    """Return the user's cache directory for voice lists.
+    """Return the user's cache directory for voice lists."""
+    return user_cache("voices")
+
+
+def user_cache(kind: str) -> Path:
+    """Return the user's own directory for one kind of thing that can be made again.
 
     Source: XDG Base Directory Specification; Apple's and Microsoft's own places elsewhere.
     """
@@ -93,7 +98,7 @@ def default_folder() -> Path:
         root = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     else:
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "ttskit" / "voices"
+    return root / "ttskit" / kind
 
 
 def _voice(kept: dict[str, object]) -> Voice:

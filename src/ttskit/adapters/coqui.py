@@ -1,0 +1,127 @@
+"""Coqui's models: VITS, spectrogram models with their vocoder, XTTS. Read: coqui-tts 0.28.0."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from typing_extensions import override
+
+from ttskit.adapters.base import (
+    NATIVE,
+    AdapterOptions,
+    Capabilities,
+    Requirement,
+)
+from ttskit.adapters.coqui_engine import CoquiEngine
+from ttskit.adapters.local import LocalAdapter
+from ttskit.adapters.options import CallOptions
+from ttskit.resources.engine import Recipe
+
+_Scale = Annotated[float, Field(gt=0, le=10)]
+_Noise = Annotated[float, Field(ge=0, le=10)]
+_Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class CoquiCallOptions(CallOptions):
+    """What one request may set; None leaves it to tts.yaml, and then to the model.
+
+    A model that knows nothing of a setting refuses it.
+    """
+
+    length_scale: _Scale | None = None
+    """VITS, Glow-TTS, FastPitch: above 1 is slower; ``speed`` comes on top."""
+    noise_scale: _Noise | None = None
+    """VITS, Glow-TTS: variation of the sound; 0 with ``noise_scale_dp`` 0 repeats itself."""
+    noise_scale_dp: _Noise | None = None
+    """VITS: variation of the rhythm."""
+    temperature: Annotated[float, Field(gt=0, le=5)] | None = None
+    """XTTS: how freely it chooses."""
+    top_k: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """XTTS: among how many sounds."""
+    top_p: _Share | None = None
+    """XTTS: among sounds that are together this likely."""
+    repetition_penalty: Annotated[float, Field(ge=1, le=50)] | None = None
+    """XTTS: against sounds that come again and again."""
+
+
+class CoquiOptions(AdapterOptions):
+    """The adapter's section of tts.yaml."""
+
+    model: str
+    """A path to weights or their folder, or a name of Coqui's list:
+    ``tts_models/en/ljspeech/vits``."""
+    config: Path | None = None
+    """The model's settings; else ``config.json`` beside the weights."""
+    vocoder: str | None = None
+    """For a spectrogram model: a path or a name; else the list's, or Griffin and Lim's way."""
+    vocoder_config: Path | None = None
+    """Its settings; else ``config.json`` beside its weights."""
+    voice: str | None = None
+    """The default speaker of a model with several; else the first."""
+    language: str | None = None
+    """Of a model with several, where a request names none."""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
+    """``auto``: a GPU where there is one; ``cpu``, ``cuda:N`` or ``mps``."""
+    runtime: Literal["auto", "torch", "onnx"] = "auto"
+    """What runs a VITS network; ``auto``: onnxruntime on a CPU where the model can be exported."""
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    """Threads within one sentence; 1 gives the most speech for the processor's time."""
+    agree_to_licence: bool = False
+    """You have read the licence of a model that wants to be agreed to, such as XTTS, and agree."""
+    length_scale: _Scale | None = None
+    noise_scale: _Noise | None = None
+    noise_scale_dp: _Noise | None = None
+    temperature: Annotated[float, Field(gt=0, le=5)] | None = None
+    top_k: Annotated[int, Field(ge=1, le=1000)] | None = None
+    top_p: _Share | None = None
+    repetition_penalty: Annotated[float, Field(ge=1, le=50)] | None = None
+
+
+class CoquiAdapter(LocalAdapter[CoquiOptions]):
+    """One model of Coqui."""
+
+    name = "coqui"
+    capabilities = Capabilities(
+        formats=("f32",),
+        streaming=NATIVE,
+        word_timestamps=NATIVE,
+        speed=NATIVE,
+        speed_range=(0.25, 1.9),
+        seed=NATIVE,
+    )
+    requires = (
+        Requirement("TTS", "coqui-tts", "coqui"),
+        Requirement("torch", "torch", "coqui"),
+        Requirement("torchaudio", "torchaudio", "coqui"),
+    )
+    call_model = CoquiCallOptions
+    isolation = "process"  # torch and onnxruntime
+
+    @override
+    def engine(self, *, downloads: bool) -> Recipe:
+        options = self.options
+        return Recipe(
+            CoquiEngine,
+            {
+                "model": options.model,
+                "config": _text(options.config),
+                "vocoder": options.vocoder,
+                "vocoder_config": _text(options.vocoder_config),
+                "voice": options.voice,
+                "language": options.language,
+                "device": options.device,
+                "runtime": options.runtime,
+                "threads": options.threads,
+                "agree_to_licence": options.agree_to_licence,
+                "downloads": downloads,
+                "defaults": options.model_dump(
+                    include=set(CoquiCallOptions.model_fields), exclude_none=True
+                ),
+            },
+        )
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path.absolute())

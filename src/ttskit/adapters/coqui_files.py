@@ -1,0 +1,92 @@
+"""Where a Coqui model lies on disk, and which kind it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ttskit.errors import ModelLoadError
+
+CONFIG = "config.json"
+_NAMES = ("model.pth", "model_file.pth", "model_file.pth.tar", "best_model.pth", "checkpoint.pth")
+"""Of weights, in the order in which they are preferred."""
+_HUB_NAME = re.compile(r"(tts_models|vocoder_models|voice_conversion_models)/[^/]+/[^/]+/[^/]+")
+_WHOLE_FOLDER = frozenset({"xtts", "bark", "tortoise"})
+"""Kinds that load themselves from a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoquiFiles:
+    """A model on disk."""
+
+    name: str
+    checkpoint: Path
+    """The weights' file; for a kind that loads itself, the folder."""
+    config: Path
+    vocoder: Path | None = None
+    vocoder_config: Path | None = None
+
+
+def is_hub_name(model: str) -> bool:
+    """Whether a model is named as Coqui's own list names them."""
+    return _HUB_NAME.fullmatch(model) is not None
+
+
+def local_files(
+    model: str,
+    *,
+    config: str | None = None,
+    vocoder: str | None = None,
+    vocoder_config: str | None = None,
+) -> CoquiFiles:
+    """Return the files of a model given as a path.
+
+    Args:
+        model: The weights, or a folder that holds them.
+        config: The settings; None: ``config.json`` beside the weights.
+        vocoder: Weights or folder of what turns spectrograms into sound.
+        vocoder_config: Its settings; None: ``config.json`` beside it.
+
+    Raises:
+        ModelLoadError: One of them is missing.
+    """
+    weights, settings = _pair(Path(model).expanduser(), config)
+    voice = _pair(Path(vocoder).expanduser(), vocoder_config) if vocoder else (None, None)
+    place = weights.parent if kind_of(settings) in _WHOLE_FOLDER else weights
+    return CoquiFiles(weights.parent.name or weights.stem, place, settings, *voice)
+
+
+def kind_of(config: Path) -> str:
+    """Return the ``model`` that settings name, such as ``vits``.
+
+    Raises:
+        ModelLoadError: They cannot be read.
+    """
+    try:
+        # Old settings have comments, which JSON has not.
+        text = re.sub(r'("(?:[^"\\]|\\.)*")|(//.*)', r"\1", config.read_text(encoding="utf-8"))
+        kind = json.loads(text).get("model")
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelLoadError(f"the settings {config.name} cannot be read") from error
+    return str(kind).lower()
+
+
+def find_weights(folder: Path) -> Path | None:
+    """Return the file of weights in a folder; None where there is none, or no telling which."""
+    for name in _NAMES:
+        if (folder / name).is_file():
+            return folder / name
+    others = sorted(folder.glob("*.pth"))
+    return others[0] if len(others) == 1 else None
+
+
+def _pair(path: Path, config: str | None) -> tuple[Path, Path]:
+    weights = find_weights(path) if path.is_dir() else path
+    if weights is None or not weights.is_file():
+        raise ModelLoadError(f"there are no weights at {path.name!r}: a .pth file or its folder")
+    settings = Path(config).expanduser() if config else weights.parent / CONFIG
+    if not settings.is_file():
+        raise ModelLoadError(f"there are no settings {settings.name!r} for {weights.name}")
+    return weights, settings

@@ -1,0 +1,113 @@
+"""Text to the numbers that a Coqui model reads, and who speaks in which language.
+
+Imports Coqui: import it where it is used. Read: coqui-tts 0.28.0, ``tokenizer.py`` and
+``base_tts.py``.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from TTS.config import get_from_config_or_model_args
+from TTS.tts.utils.languages import LanguageManager, normalize_language
+from TTS.tts.utils.speakers import SpeakerManager
+from TTS.tts.utils.text.tokenizer import TTSTokenizer
+
+from ttskit.adapters.coqui_reading import BLANK, END, Reading
+from ttskit.text.segment import Segment, Segmenter
+
+if TYPE_CHECKING:
+    from coqpit import Coqpit
+
+Speaker: TypeAlias = int | tuple[float, ...]
+
+
+class _Characters(Protocol):
+    pad_id: int | None
+    blank_id: int | None
+    eos_id: int | None
+    bos_id: int | None
+
+    def char_to_id(self, char: str) -> int: ...
+    def id_to_char(self, number: int) -> str: ...
+
+
+class Reader:
+    """Reads sentences as Coqui's own tokenizer does, and writes none of them to a log.
+
+    Args:
+        config: The model's, after ``coqui_phonemizer.adopt``.
+    """
+
+    def __init__(self, config: Coqpit) -> None:
+        self._tokenizer, settings = TTSTokenizer.init_from_config(config)
+        self.has_blanks: bool = self._tokenizer.add_blank
+        self._speakers = SpeakerManager.init_from_config(_without_encoder(settings))
+        self._embeds: bool = bool(get_from_config_or_model_args(settings, "use_d_vector_file"))
+        languages = LanguageManager.init_from_config(settings)
+        self._numbers: dict[str, int] = dict(languages.name_to_id)
+        self.languages: list[str] = list(languages.language_names)
+
+    @property
+    def speakers(self) -> list[str]:
+        """Names; empty where the model has one speaker without a name."""
+        return [] if self._speakers is None else list(self._speakers.name_to_id)
+
+    def speaker(self, name: str | None) -> Speaker | None:
+        """Return what tells the network who speaks: a number or an embedding."""
+        if name is None or self._speakers is None:
+            return None
+        if self._embeds:
+            mean = self._speakers.get_mean_embedding(name, num_samples=None, randomize=False)
+            return tuple(float(one) for one in mean)
+        return int(self._speakers.name_to_id[name])
+
+    def language_id(self, language: str | None) -> int | None:
+        """Return the number of a language as the model calls it."""
+        return None if language is None else self._numbers[language]
+
+    def read(self, text: str, language: str | None) -> Reading:
+        """Return a sentence as ``TTSTokenizer.text_to_ids`` would number it."""
+        characters: _Characters = self._tokenizer.characters
+        ids = [number for _, number in self._known(text, language)]
+        if self._tokenizer.add_blank:
+            ids = self._tokenizer.intersperse_blank_char(ids)
+        if self._tokenizer.use_eos_bos:
+            ids = self._tokenizer.pad_with_bos_eos(ids)
+        ends = {characters.pad_id, characters.eos_id, characters.bos_id}
+        special = dict.fromkeys(ends, END) | {characters.blank_id: BLANK}
+        symbols = [special.get(one) or characters.id_to_char(one) for one in ids]
+        return Reading(ids, symbols)
+
+    def sounds(self, text: str, language: str | None) -> list[str]:
+        """Return the symbols of a word or sentence, without blanks."""
+        return [symbol for symbol, _ in self._known(text, language)]
+
+    def _known(self, text: str, language: str | None) -> Iterator[tuple[str, int]]:
+        """Yield the characters that the model knows; Coqui leaves out the others, too."""
+        tokenizer = self._tokenizer
+        if tokenizer.text_cleaner is not None:
+            text = tokenizer.text_cleaner(text, lang=normalize_language(language))
+        if tokenizer.phonemizer:
+            text = tokenizer.phonemizer.phonemize(text, separator="", language=language)
+        for character in text:
+            try:
+                yield character, tokenizer.characters.char_to_id(character)
+            except KeyError:
+                continue
+
+
+def sentences(text: str, language: str | None, *, longest: int = 400) -> list[Segment]:
+    """Return the sentences of a text, none longer than ``longest`` characters."""
+    cut = Segmenter(language=language, max_characters=longest)
+    return [one for one in cut.feed(text) + cut.finish() if one.text.strip()]
+
+
+def _without_encoder(settings: Coqpit) -> Coqpit:
+    """Return the settings without the network that knows people by a sample: it is not read."""
+    plain = copy.deepcopy(settings)
+    if "speaker_encoder_model_path" in plain.model_args:
+        plain.model_args.speaker_encoder_model_path = None
+    return plain
