@@ -30,9 +30,15 @@ SENTENCE = "The train to Oxford leaves at half past nine."
 PARAGRAPH = "First comes one. Then comes another. At last there is a third."
 
 
+class InThreads(HibariAdapter):
+    """These tests are of the engine: a process for each would only take time."""
+
+    isolation = "thread"
+
+
 @pytest.fixture
 async def adapter(booth: Booth) -> AsyncIterator[HibariAdapter]:
-    adapter = HibariAdapter(HibariOptions())
+    adapter = InThreads(HibariOptions())
     await booth.open(adapter)
     yield adapter
     await adapter.close()

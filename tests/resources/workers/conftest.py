@@ -23,6 +23,8 @@ from ttskit.testing import Census, transcribe
 
 TIMEOUT_S = 30.0
 SHARED_MEMORY = [place for place in (Path("/dev/shm"),) if place.is_dir()]  # noqa: S108 - looked at
+one_loop = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+"""For what takes seconds and is the same on both."""
 EASY = WorkerPolicy(restarts=10_000, first_wait_s=0.001, longest_wait_s=0.01)
 """For tests in which workers die more often than they do elsewhere."""
 

@@ -36,12 +36,17 @@ class FakeEngine(Engine):
     Args:
         load: What loading does, one of the switches.
         chunk_s: Real seconds before each word.
+        home: The flag of a load that dies once.
+        diary: A file that tells when each job was begun and ended.
     """
 
-    def __init__(self, *, load: str = "", chunk_s: float = 0.0, home: str = "") -> None:
+    def __init__(
+        self, *, load: str = "", chunk_s: float = 0.0, home: str = "", diary: str = ""
+    ) -> None:
         self._load = load
         self._chunk_s = chunk_s
         self._home = home
+        self._diary = diary
         self._modem: Modem | None = None
 
     @override
@@ -64,6 +69,7 @@ class FakeEngine(Engine):
         if job.voice not in (None, "one"):
             raise VoiceNotFoundError("no such voice; nearest: one")
         when = job.options.get("when", 0)
+        self._note(f"begin {job.text}")
         for number, tones in enumerate(self._modem.speak(job.text, f"fake:{os.getpid()}")):
             if stop.is_set():
                 return
@@ -74,6 +80,13 @@ class FakeEngine(Engine):
             if tones.span is not None and job.want_words:
                 words = (EngineWord(tones.start, tones.end, tones.span),)
             yield EngineChunk(tones.samples, RATE, words)
+        self._note(f"end {job.text}")
+
+    def _note(self, line: str) -> None:
+        """Append a line to a diary that workers share, where there is one."""
+        if self._diary:
+            with open(self._diary, "a", encoding="utf-8") as diary:  # noqa: PTH123 - once and again
+                diary.write(f"{line}\n")
 
 
 class Parallel(FakeEngine):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ttskit.resources.workers.policy import Restarts, WorkerPolicy
@@ -45,6 +45,7 @@ def test_chance_takes_up_to_half_of_a_wait(draw: float, deaths: int) -> None:
 
 
 @given(st.lists(st.floats(0, 30), min_size=1, max_size=60))
+@example([0.0, 0.0, 4.0, 0.0, 0.0, 0.0, 0.0, 0.0])
 def test_no_window_sees_more_than_five_starts_after_a_death(gaps: list[float]) -> None:
     restarts = Restarts(WorkerPolicy())
     now, starts = 0.0, []

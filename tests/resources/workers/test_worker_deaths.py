@@ -57,7 +57,7 @@ WORDS = [
 KILLS = effort.examples(ci=10, nightly=200)
 OF_THE_WORKER = (".lock", "child process")
 """What has another name with each worker."""
-RESTARTS = effort.examples(ci=20, nightly=1_000)
+RESTARTS = effort.examples(ci=10, nightly=1_000)
 
 
 class FakeAdapter(LocalAdapter[AdapterOptions]):
@@ -187,25 +187,23 @@ def test_no_worker_outlives_an_application_that_is_killed(do: str | None) -> Non
     assert wait_until(lambda: not any(worker.is_running() for worker in left), 5)
 
 
+THREAD = "thread = threading.Thread(target=anyio.run, args=(main,)); thread.start(); thread.join()"
+
+
 @pytest.mark.parametrize(
-    ("then", "runs", "code"),
+    ("do", "then", "runs", "code"),
     [
-        pytest.param("pass", "anyio.run(main)", 0, id="end of the script"),
-        pytest.param("sys.exit(3)", "anyio.run(main)", 3, id="exit code"),
-        pytest.param("os._exit(4)", "anyio.run(main)", 4, id="exit at once"),
-        pytest.param("os.kill(os.getpid(), 15)", "anyio.run(main)", -15, id="terminated"),
-        pytest.param("pass", "anyio.run(main, backend='trio')", 0, id="trio"),
-        pytest.param(
-            "pass",
-            "thread = threading.Thread(target=anyio.run, args=(main,)); thread.start(); "
-            "thread.join()",
-            0,
-            id="from a thread that ended",
-        ),
-        pytest.param("del globals()['host']", "anyio.run(main)", 0, id="collected"),
+        pytest.param(None, "pass", "anyio.run(main)", 0, id="idle"),
+        pytest.param("", "pass", "anyio.run(main)", 0, id="speaking"),
+        pytest.param("", "pass", "anyio.run(main, backend='trio')", 0, id="speaking on trio"),
+        pytest.param("hold", "pass", "anyio.run(main)", 0, id="GIL held"),
+        pytest.param("loop", "sys.exit(3)", "anyio.run(main)", 3, id="exit code"),
+        pytest.param("hold", "os._exit(4)", "anyio.run(main)", 4, id="exit at once"),
+        pytest.param("hold", "os.kill(os.getpid(), 15)", "anyio.run(main)", -15, id="terminated"),
+        pytest.param("", "pass", THREAD, 0, id="from a thread that ended"),
+        pytest.param("", "del globals()['host']", "anyio.run(main)", 0, id="collected"),
     ],
 )
-@pytest.mark.parametrize("do", [None, "", "hold"], ids=["idle", "speaking", "GIL"])
 def test_an_application_that_never_closes_ends_promptly_and_takes_its_workers_along(
     do: str | None, then: str, runs: str, code: int, temporary: Path
 ) -> None:

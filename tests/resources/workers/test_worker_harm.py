@@ -20,6 +20,7 @@ from tests.resources.workers.conftest import (
     Shop,
     chunks_of,
     job,
+    one_loop,
     said,
     until,
     workers,
@@ -37,8 +38,6 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX"),
 ]
 TEXT = "One two three four."
-one_loop = pytest.mark.parametrize("anyio_backend", ["asyncio"])
-"""For what takes seconds and is the same on both."""
 
 
 @one_loop
@@ -95,6 +94,7 @@ async def test_an_engine_that_says_so_is_given_more_time_to_stop(shop: Shop) -> 
     assert workers() == before
 
 
+@one_loop
 async def test_prints_do_not_disturb_the_protocol(shop: Shop) -> None:
     assert await said(shop.open(), job(TEXT, "print", 2)) == TEXT
 
@@ -114,6 +114,7 @@ async def test_a_flood_of_stderr_disturbs_nothing(
     assert any("lines were left out" in message for message in caplog.messages)
 
 
+@one_loop
 async def test_a_frame_that_makes_no_sense_replaces_the_worker(shop: Shop) -> None:
     host, neighbour = shop.open(), shop.open(provider="neighbour", chunk_s=0.02)
     async with neighbour.stream(EngineJob(TEXT)) as chunks:
@@ -176,6 +177,7 @@ async def test_a_worker_that_leaks_is_replaced_without_a_failure(shop: Shop) -> 
     assert await said(host, TEXT) == TEXT
 
 
+@one_loop
 async def test_an_engine_that_always_dies_is_left_alone_after_five_times(shop: Shop) -> None:
     host = shop.open(load="crash", policy=WorkerPolicy(first_wait_s=0.01))
     with pytest.raises(WorkerCrashedError) as caught:
@@ -186,11 +188,13 @@ async def test_an_engine_that_always_dies_is_left_alone_after_five_times(shop: S
     assert workers() == []
 
 
+@one_loop
 async def test_a_job_waits_while_its_worker_is_started_again(shop: Shop, tmp_path: Path) -> None:
     host = shop.open(load="once", home=str(tmp_path / "flag"))
     assert await said(host, TEXT) == TEXT
 
 
+@one_loop
 @pytest.mark.parametrize("how", ["hoard", "terminate"])
 async def test_an_engine_that_finds_no_memory_says_so(shop: Shop, how: str) -> None:
     host = shop.open(settings=Settings(memory=700_000_000))
@@ -223,6 +227,7 @@ async def test_what_the_engine_logs_arrives_with_the_request_and_without_the_tex
     assert levels == {"WARNING"}
 
 
+@one_loop
 async def test_a_worker_sees_no_key(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACME_API_KEY", "canary-of-acme")
     monkeypatch.setenv("INNOCENT", "prefix canary-by-value")
@@ -232,6 +237,7 @@ async def test_a_worker_sees_no_key(shop: Shop, monkeypatch: pytest.MonkeyPatch)
     assert "canary" not in str(worker.environ()) + str(worker.cmdline())
 
 
+@one_loop
 async def test_what_an_engine_starts_and_writes_goes_with_it(shop: Shop) -> None:
     host = shop.open(policy=EASY)
     assert await said(host, job(TEXT, "litter", 2)) == TEXT

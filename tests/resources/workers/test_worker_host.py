@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import AsyncExitStack
 from itertools import groupby
+from pathlib import Path
 
 import anyio
 import pytest
@@ -14,6 +16,7 @@ from tests.resources.workers.conftest import (
     chunks_of,
     job,
     kill,
+    one_loop,
     said,
     until,
     workers,
@@ -40,6 +43,7 @@ class Elsewhere(Engine):
     __module__ = "no_such_module"
 
 
+@one_loop
 async def test_voices_are_told_without_loading_the_engine(shop: Shop) -> None:
     host = shop.open(load="fail")
     (voice,) = await host.voices()
@@ -93,21 +97,17 @@ async def test_an_engine_that_does_not_bear_it_serves_one(shop: Shop) -> None:
     assert len(list(groupby(order))) == 2, "the jobs were made at the same time"
 
 
-async def test_jobs_of_one_lane_are_made_one_after_the_other(shop: Shop) -> None:
-    host = shop.open(Parallel, settings=Settings(workers=2, threads=2), chunk_s=0.002)
+async def test_jobs_of_one_lane_are_made_one_after_the_other(shop: Shop, tmp_path: Path) -> None:
+    diary = tmp_path / "diary"
+    settings = Settings(workers=2, threads=2)
+    host = shop.open(Parallel, settings=settings, chunk_s=0.002, diary=str(diary))
     await host.start()
-    order: list[int] = []
-
-    async def speak(number: int) -> None:
-        async with host.stream(EngineJob(TEXT, lane="a")) as chunks:
-            async for _ in chunks:
-                order.append(number)  # noqa: PERF401 - as they come
-
-    async with anyio.create_task_group() as callers:
+    async with AsyncExitStack() as streams:
         for number in range(6):
-            callers.start_soon(speak, number)
-            await anyio.lowlevel.checkpoint()
-    assert order == sorted(order)
+            await streams.enter_async_context(host.stream(EngineJob(str(number), lane="a")))
+        await until(lambda: diary.exists() and diary.read_text().count("end") == 6)
+    expected = [f"{what} {number}" for number in range(6) for what in ("begin", "end")]
+    assert diary.read_text().splitlines() == expected
 
 
 async def test_leaving_a_stream_stops_the_engine(shop: Shop) -> None:
@@ -129,6 +129,7 @@ async def test_a_job_given_up_while_it_waits_is_never_begun(shop: Shop) -> None:
     assert await said(host, TEXT) == TEXT
 
 
+@one_loop
 async def test_a_load_that_fails_is_an_error_of_its_own_and_tried_again(shop: Shop) -> None:
     host = shop.open(load="fail")
     for _ in range(3):
@@ -138,6 +139,7 @@ async def test_a_load_that_fails_is_an_error_of_its_own_and_tried_again(shop: Sh
         await said(host, TEXT)
 
 
+@one_loop
 async def test_an_engine_whose_module_is_missing_is_named(shop: Shop) -> None:
     with pytest.raises(DependencyMissingError, match="no_such_module"):
         await shop.open(Elsewhere).start()
@@ -164,6 +166,7 @@ def test_what_a_worker_could_not_make_is_refused_at_once(recipe: Recipe) -> None
         WorkerHost(recipe, provider="fake", settings=Settings())
 
 
+@one_loop
 async def test_another_interpreter_may_run_the_engine(shop: Shop) -> None:
     host = WorkerHost(
         Recipe(FakeEngine, python=sys.executable), provider="fake", settings=Settings()
@@ -201,6 +204,7 @@ def test_one_host_serves_one_event_loop_after_another() -> None:
     anyio.run(host.aclose)
 
 
+@one_loop
 async def test_a_worker_outlives_the_thread_that_asked_for_it_first(shop: Shop) -> None:
     host = shop.open()
     thread = threading.Thread(target=lambda: anyio.run(host.start))
@@ -231,6 +235,7 @@ async def test_a_job_that_had_not_been_heard_is_done_again_by_another_worker(sho
     assert len(parts) > 3
 
 
+@one_loop
 @pytest.mark.parametrize("how", ["crash", "kill", "abort", "segfault"])
 async def test_a_job_that_kills_its_worker_twice_is_an_error(shop: Shop, how: str) -> None:
     host = shop.open()
@@ -250,6 +255,7 @@ async def test_a_job_that_was_heard_in_part_is_not_done_again(shop: Shop) -> Non
     assert workers() != before
 
 
+@one_loop
 async def test_what_waits_behind_a_deadly_job_is_done_all_the_same(shop: Shop) -> None:
     host = shop.open()
     heard: list[str] = []

@@ -62,7 +62,8 @@ class Restarts:
         if len(self._starts) == self._starts.maxlen:
             allowed = self._starts[0] + policy.restart_window_s
         self._is_spent = allowed > soon
-        self._starts.append(max(soon, allowed))
+        # Several workers may have died: the next start is never before one that is due already.
+        self._starts.append(max(soon, allowed, *self._starts))
 
     def wait(self, now: float) -> float:
         """Return the seconds until a worker may be started; 0: now."""
