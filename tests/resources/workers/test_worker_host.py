@@ -161,7 +161,11 @@ def _named(qualname: str, module: str) -> type[Engine]:
         ),
     ],
 )
-def test_what_a_worker_could_not_make_is_refused_at_once(recipe: Recipe) -> None:
+def test_what_a_worker_could_not_make_is_refused_at_once(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As in a script; what runs by ``python -m`` has a name that a worker can import.
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
     with pytest.raises(ConfigurationError):
         WorkerHost(recipe, provider="fake", settings=Settings())
 
