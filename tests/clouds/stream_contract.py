@@ -17,6 +17,7 @@ from tests.clouds.socket_server import Sockets, serving
 from ttskit import AsyncTTSService
 from ttskit.audio import AudioChunk, TimingSource
 from ttskit.errors import AuthenticationError, NetworkError, TTSError
+from ttskit.speech import SpeechStream
 from ttskit.telemetry.events import AttemptEvent, RetryEvent
 from ttskit.testing import transcribe
 
@@ -178,11 +179,21 @@ class StreamContract:
         self, url: str, sockets: Sockets
     ) -> None:
         sockets.waits_after = 3
+
+        async def listen(speech: SpeechStream) -> None:
+            async for _ in speech:
+                pass
+
         async with self.service(url) as tts:
-            async with tts.stream(arriving(), delivery="live") as speech:
-                with anyio.move_on_after(0.2):
-                    async for _ in speech:
-                        pass
+            async with (
+                tts.stream(arriving(), delivery="live") as speech,
+                anyio.create_task_group() as tasks,
+            ):
+                tasks.start_soon(listen, speech)
+                with anyio.fail_after(20):
+                    while not sockets.messages:
+                        await anyio.sleep(0.01)
+                tasks.cancel_scope.cancel()
             await sockets.one_is_over()
             sockets.waits_after = None
             assert transcribe(await self.heard(tts)) == TEXT

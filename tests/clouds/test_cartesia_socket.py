@@ -98,11 +98,13 @@ class TestCartesiaStreams(StreamContract):
             await self.heard(tts)
             await self.heard(tts)
         asked = sockets.documents()
-        contexts = list(dict.fromkeys(one["context_id"] for one in asked))
-        assert len(contexts) == 2
-        first = [one for one in asked if one["context_id"] == contexts[0]]
-        assert "".join(str(one["transcript"]) for one in first).split() == TEXT.split()
-        assert [one["continue"] for one in first] == [True, True, True, False]
+        said = [one for one in asked if one["transcript"]]
+        assert "".join(str(one["transcript"]) for one in said).split() == 2 * TEXT.split()
+        assert all(one["continue"] for one in said)
+        # More than one a stream only where a machine takes longer than a context lives.
+        first, last = said[0]["context_id"], said[-1]["context_id"]
+        assert first != last
+        assert [one["context_id"] for one in asked if not one["continue"]][-1] == last
 
     async def test_without_a_stream_a_context_is_one_utterance(
         self, url: str, sockets: Sockets

@@ -25,8 +25,8 @@ from ttskit.resources.http.websocket import Message
 PATH = "/tts/websocket"
 KEEPING = Keeping(idle_s=120.0)
 """Cartesia closes a socket after five minutes without a word."""
-CONTEXT_S = 1.5
-"""Seconds after its last audio in which a context certainly goes on; it expires within a few."""
+CONTEXT_S = 0.7
+"""Seconds after its last audio came in which a context goes on: it expires after one."""
 
 
 @dataclass
@@ -40,12 +40,12 @@ class Context:
     """All but the text, which must stay the same."""
     seconds: float = 0.0
     """Of its audio so far."""
-    audible_until: float = 0.0
-    """When all of that has been heard if it was played at once, on the event loop's clock."""
+    heard_at: float = 0.0
+    """When the last of it came, on the event loop's clock."""
 
     def opening(self, lane: str | None, terms: Mapping[str, object], text: str) -> Iterator[str]:
         """Yield the message that has a text read, in the same context where that goes on."""
-        is_alive = now() < self.audible_until + CONTEXT_S
+        is_alive = now() < self.heard_at + CONTEXT_S
         if not self.id or self.lane != lane or self.terms != terms or not is_alive:
             self.lane, self.id, self.terms = lane, str(uuid.uuid4()), terms
             self.seconds = 0.0
@@ -62,7 +62,7 @@ class Context:
     def heard(self, seconds: float) -> None:
         """Note so much audio of one utterance."""
         self.seconds += seconds
-        self.audible_until = now() + seconds
+        self.heard_at = now()
 
     def _message(self, **members: object) -> str:
         return json.dumps({**self.terms, "context_id": self.id, **members})

@@ -284,7 +284,7 @@ class Lines(Generic[MemoryT]):
         return now() - one.idle_from > self._keeping.idle_s
 
     def _dismiss(self, one: _Open[MemoryT], shelf: _Shelf[MemoryT]) -> None:
-        """Part with a one in a task of its own: whoever releases a lane does not wait."""
+        """Part with a socket in a task of its own: whoever releases a lane does not wait."""
         gone = shelf.leaving[one] = anyio.Event()
 
         async def leave() -> None:
