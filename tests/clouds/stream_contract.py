@@ -191,7 +191,7 @@ class StreamContract:
             ):
                 tasks.start_soon(listen, speech)
                 with anyio.fail_after(20):
-                    while not sockets.messages:
+                    while not sockets.messages:  # noqa: ASYNC110 - filled by another thread
                         await anyio.sleep(0.01)
                 tasks.cancel_scope.cancel()
             await sockets.one_is_over()
