@@ -27,6 +27,8 @@ TOLERANCE = 0.02
 class Mortal(HibariAdapter):
     """Speaks the first sentences, and dies in the middle of one."""
 
+    isolation = "thread"  # a chunk a sentence: half of it is half of the words
+
     @asynccontextmanager
     async def synthesize(self, utterance: Utterance) -> AsyncIterator[AudioSource]:
         async with super().synthesize(utterance) as source:
