@@ -180,7 +180,7 @@ class InvalidVoiceReferenceError(ValidationError):
 
 
 class UnsafePathError(ValidationError):
-    """A path leaves the directory that output is allowed in, or is no ordinary file."""
+    """A path leaves the directories that files are allowed in, or is no ordinary file."""
 
     code = "unsafe_path"
 

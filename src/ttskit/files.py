@@ -1,4 +1,4 @@
-"""Output files that appear whole or not at all, and only where they are allowed.
+"""Files by the names that callers give: written whole or not at all, and only where allowed.
 
 A file is written without a name (Linux) or under a temporary one in the target's own directory,
 synced, and then renamed over the target, so that neither a full disk nor a kill leaves half of it.
@@ -12,7 +12,7 @@ import re
 import secrets
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -29,8 +29,8 @@ from ttskit.errors import (
 StrPath = str | os.PathLike[str]
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_REPLACED = frozenset({errno.ELOOP, errno.ENOTDIR})
-"""What opening a directory answers when a link or a file has taken its place."""
+_REPLACED = frozenset({errno.ELOOP, errno.ENOTDIR, errno.ENXIO})
+"""What opening answers when a link or a file has taken a directory's place, or it is a socket."""
 _UNUSABLE = frozenset(
     {errno.ENOENT, errno.EISDIR, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS}
 )
@@ -50,15 +50,26 @@ _KINDS = {
 _NEW_MODE = 0o644
 _KEPT_BITS = 0o755
 """Of an existing file's mode; others never get the right to write."""
+_PRIVATE_BITS = 0o600
+# Opening a FIFO must not wait for somebody who writes to it, nor a terminal become ours.
+_READ_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_BINARY", 0)
+)
 
 
-def write_atomically(path: StrPath, data: bytes, *, within: StrPath | None = None) -> Path:
+def write_atomically(
+    path: StrPath, data: bytes, *, within: StrPath | None = None, private: bool = False
+) -> Path:
     """Write a whole file, or leave what was there; return its real path.
 
     Args:
         path: Where to; see ``safe_path``.
         data: The whole content.
         within: The only directory that may be written in; None: any.
+        private: Its mode is 0600: nobody else may read it.
 
     Raises:
         UnsafePathError: The path leaves ``within`` or is no ordinary file.
@@ -66,9 +77,43 @@ def write_atomically(path: StrPath, data: bytes, *, within: StrPath | None = Non
         StorageFullError: The disk has no room; the old file is as it was.
         ResourceError: The disk failed otherwise.
     """
-    with AtomicFile(path, within=within) as file:
+    with AtomicFile(path, within=within, private=private) as file:
         file.write(data)
     return file.path
+
+
+def read_whole(path: StrPath, *, max_bytes: int, within: Sequence[StrPath] | None = None) -> bytes:
+    """Return the content of an ordinary file that somebody named.
+
+    It is opened once, and what was opened is what is looked at: whoever swaps it gains nothing.
+
+    Args:
+        path: Which. With ``within``, a relative path starts in each of them.
+        max_bytes: A larger file is refused.
+        within: The directories that may be read from; None: any.
+
+    Raises:
+        UnsafePathError: The path leads out of ``within``, or to something that is no ordinary
+            file: a directory, a FIFO, a device.
+        InvalidParameterError: There is no such file, it may not be read, or it is too large.
+        ResourceError: The disk failed otherwise.
+    """
+    asked = os.fspath(path)
+    _check_name(asked, confined=within is not None)
+    with _reported(asked, "read"):
+        descriptor = _open_to_read(asked, within)
+        try:
+            _check_ordinary(os.fstat(descriptor).st_mode, asked)
+        except UnsafePathError:
+            os.close(descriptor)
+            raise
+        with os.fdopen(descriptor, "rb") as file:
+            data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise InvalidParameterError(
+            f"{_shown(asked)} is larger than the {max_bytes:,} bytes allowed"
+        )
+    return data
 
 
 def safe_path(path: StrPath, within: StrPath | None = None) -> Path:
@@ -96,6 +141,7 @@ class AtomicFile:
     Args:
         path: Where to; see ``safe_path``.
         within: The only directory that may be written in; None: any.
+        private: Its mode becomes 0600.
 
     Raises:
         UnsafePathError: As ``safe_path``.
@@ -104,14 +150,17 @@ class AtomicFile:
         ResourceError: Likewise: the disk failed otherwise.
     """
 
-    def __init__(self, path: StrPath, *, within: StrPath | None = None) -> None:
+    def __init__(
+        self, path: StrPath, *, within: StrPath | None = None, private: bool = False
+    ) -> None:
         self.path, self._root = _located(path, within)
+        self._kept_bits = _PRIVATE_BITS if private else _KEPT_BITS
         self._draft: _Draft | None = None
         self._failure: TTSError | None = None
 
     def __enter__(self) -> Self:
         with _reported(self.path):
-            self._draft = _open_draft(self.path, self._root)
+            self._draft = _open_draft(self.path, self._root, self._kept_bits)
         return self
 
     def write(self, data: bytes) -> int:
@@ -212,8 +261,9 @@ class _NamedDraft:
 class _AnchoredDraft:
     """A draft in a directory that is held open: whoever swaps a parent for a link gains nothing."""
 
-    def __init__(self, path: Path, root: Path | None) -> None:
+    def __init__(self, path: Path, root: Path | None, kept_bits: int) -> None:
         self._name = path.name
+        self._kept_bits = kept_bits
         self._folder = _open_folder(path.parent, root)
         self._temporary: str | None = None
         try:
@@ -221,7 +271,7 @@ class _AnchoredDraft:
         except OSError:
             os.close(self._folder)
             raise
-        self._mode = stat.S_IMODE(os.fstat(self._file.fileno()).st_mode) & _KEPT_BITS
+        self._mode = stat.S_IMODE(os.fstat(self._file.fileno()).st_mode) & kept_bits
         self._set_mode(0o600)
 
     def write(self, data: bytes) -> int:
@@ -267,7 +317,7 @@ class _AnchoredDraft:
         except FileNotFoundError:
             return self._mode
         _check_ordinary(existing.st_mode, self._name)
-        return existing.st_mode & _KEPT_BITS
+        return existing.st_mode & self._kept_bits
 
     def _set_mode(self, mode: int) -> None:
         with suppress(PermissionError):  # FAT has no modes
@@ -280,10 +330,34 @@ def _rewrite_start(file: BinaryIO, data: bytes) -> None:
     file.seek(0, os.SEEK_END)
 
 
-def _open_draft(path: Path, root: Path | None) -> _Draft:
+def _open_draft(path: Path, root: Path | None, kept_bits: int) -> _Draft:
     if sys.platform == "win32":
         return _NamedDraft(path)
-    return _AnchoredDraft(path, root)
+    return _AnchoredDraft(path, root, kept_bits)
+
+
+def _open_to_read(asked: str, within: Sequence[StrPath] | None) -> int:
+    """Return a descriptor; from one of ``within`` downwards not through any link."""
+    if within is None:
+        return os.open(asked, _READ_FLAGS)
+    places = [_located_below(asked, root) for root in within]
+    inside = [place for place in places if place is not None]
+    if not inside:
+        raise UnsafePathError(f"{_shown(asked)} leads out of the directories that may be read from")
+    real, root = next((one for one in inside if one[0].exists()), inside[0])
+    if sys.platform == "win32":
+        return os.open(real, _READ_FLAGS)
+    folder = _open_folder(real.parent, root)
+    try:
+        return os.open(real.name, _READ_FLAGS | os.O_NOFOLLOW, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _located_below(asked: str, within: StrPath) -> tuple[Path, Path] | None:
+    root = Path(os.path.realpath(within))
+    real = Path(os.path.realpath(root / asked))
+    return (real, root) if real.is_relative_to(root) and real != root else None
 
 
 def _open_folder(folder: Path, root: Path | None) -> int:
@@ -375,25 +449,25 @@ def _check_ordinary(mode: int, asked: str) -> None:
 
 
 @contextmanager
-def _reported(path: StrPath) -> Iterator[None]:
+def _reported(path: StrPath, act: str = "write") -> Iterator[None]:
     """Turn the operating system's complaints into ours."""
     try:
         yield
     except OSError as error:
-        raise _translated(error, os.fspath(path)) from error
+        raise _translated(error, os.fspath(path), act) from error
 
 
-def _translated(error: OSError, path: str) -> TTSError:
+def _translated(error: OSError, path: str, act: str = "write") -> TTSError:
     number = error.errno or 0
     name = errno.errorcode.get(number, "unknown")
     reason = f"{_shown(path)}: {os.strerror(number)} ({name}, errno {number})"
     if number in _FULL:
-        return StorageFullError(f"no room to write {reason}")
+        return StorageFullError(f"no room to {act} {reason}")
     if number in _REPLACED:
-        return UnsafePathError(f"cannot write {reason}")
+        return UnsafePathError(f"cannot {act} {reason}")
     if number in _UNUSABLE:
-        return InvalidParameterError(f"cannot write {reason}")
-    return ResourceError(f"cannot write {reason}")
+        return InvalidParameterError(f"cannot {act} {reason}")
+    return ResourceError(f"cannot {act} {reason}")
 
 
 def _shown(path: str) -> str:

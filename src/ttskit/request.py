@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Protocol, Self, runtime_checkable
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ttskit.errors import (
     InvalidParameterError,
@@ -96,6 +96,26 @@ def check_language(tag: str) -> str:
     return "-".join(cased)
 
 
+@runtime_checkable
+class Recorded(Protocol):
+    """Finished audio that can be had as a file, as ``ttskit.Audio`` is."""
+
+    @property
+    def data(self) -> bytes:
+        """A whole file."""
+
+    def convert(self, format: Literal["wav"]) -> Recorded:
+        """Return it in another format."""
+
+
+def _as_file(sample: object) -> object:
+    """Return audio of ours as the content of a WAV."""
+    return sample.convert("wav").data if isinstance(sample, Recorded) else sample
+
+
+Recording = Annotated[Path | bytes, BeforeValidator(_as_file)]
+"""A file's path or content, or ``ttskit.Audio``."""
+
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -134,8 +154,9 @@ class SpeechOptions(BaseModel):
     voice_policy: VoicePolicy = VoicePolicy.SIMILAR
     strict: bool = False
     """A setting or markup that cannot be honoured is an error instead of a warning."""
-    reference: Path | bytes | None = Field(default=None, repr=False)
-    """A sample of the voice to clone: an audio file's path or content."""
+    reference: Recording | None = Field(default=None, repr=False)
+    """A sample of the voice to clone, in place of ``voice``: an audio file's path or content, or
+    an ``Audio``."""
     provider_options: Mapping[str, Mapping[str, object]] = Field(default_factory=dict, repr=False)
     """By provider or adapter name, its own knobs: ``{"piper": {"noise_scale": 0.3}}``."""
     tags: Mapping[str, str] = Field(default_factory=dict)
@@ -152,6 +173,12 @@ class SpeechOptions(BaseModel):
         if value is not None and not (value and all(value)):
             raise InvalidParameterError("provider must be a name, or some names; None is any")
         return value
+
+    @pydantic.model_validator(mode="after")
+    def _one_speaker(self) -> Self:
+        if self.voice is not None and self.reference is not None:
+            raise InvalidParameterError("give a voice or a reference to clone, not both")
+        return self
 
     @pydantic.model_validator(mode="wrap")
     @classmethod

@@ -463,6 +463,7 @@ def _studio(
     from ttskit.resilience.hedge import Hedging
     from ttskit.resilience.now import now
     from ttskit.resources.host import Engines, Resources  # numpy and anyio load on first use
+    from ttskit.resources.references import ReferenceOptions
     from ttskit.resources.shelf import Shelf
     from ttskit.resources.workers.environment import Secrets
     from ttskit.routing.booth import Policy
@@ -492,6 +493,12 @@ def _studio(
                 secret_variables,
                 frozenset().union(*(secret_values(seat.adapter.options) for seat in seats)),
             ),
+        ),
+        references=ReferenceOptions(
+            directories=settings.resources.reference_directories,
+            shortest_s=settings.resources.reference_shortest,
+            longest_s=settings.resources.reference_longest,
+            cache_bytes=settings.resources.reference_cache,
         ),
     )
     return Studio(

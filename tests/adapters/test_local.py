@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from ttskit.adapters.local import LocalAdapter
 from ttskit.errors import DependencyMissingError, InvalidResponseError
 from ttskit.request import Timestamps
 from ttskit.resources.engine import Engine, EngineChunk, EngineJob, EngineWord, Recipe
+from ttskit.resources.reference_shelf import Reference
 from ttskit.voices import Voice
 
 from .conftest import Booth
@@ -106,9 +108,15 @@ async def test_everything_settled_reaches_the_engine(booth: Booth) -> None:
         language="en",
         timestamps=Timestamps.WORD,
         is_ssml=True,
+        reference=Reference(Path("/kept/voice.wav"), "0" * 32, 2.0, 24_000),
     )
     assert adapter.echo.jobs == [
-        EngineJob("abc", "one", "en", 1.5, 2.0, -3.0, 7, want_words=True, is_ssml=True)
+        EngineJob(
+            *("abc", "one", "en", 1.5, 2.0, -3.0, 7),
+            want_words=True,
+            is_ssml=True,
+            reference=str(Path("/kept/voice.wav")),
+        )
     ]
 
 

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from ttskit.errors import ConfigurationError, InvalidParameterError, UnsupportedLanguageError
+from ttskit.adapters.base import NATIVE
+from ttskit.errors import (
+    ConfigurationError,
+    InvalidParameterError,
+    UnsupportedFeatureError,
+    UnsupportedLanguageError,
+)
 from ttskit.request import SpeechOptions
 from ttskit.resources.host import Resources
 from ttskit.routing.order import candidates, check_own_options
@@ -52,6 +58,14 @@ def test_options_for_a_provider_that_is_not_there_are_an_error() -> None:
 def test_a_language_nobody_speaks_is_refused_before_anyone_is_asked() -> None:
     with pytest.raises(UnsupportedLanguageError, match="english"):
         candidates(providers()[:2], SpeechOptions(language="fr"))
+
+
+def test_who_clones_no_voices_is_no_candidate_where_one_is_to_be_cloned() -> None:
+    cloner = Provider(MockAdapter(provider="cloner", cloning=NATIVE), Resources())
+    options = SpeechOptions(reference=b"RIFF")
+    assert candidates([*providers(), cloner], options) == [cloner]
+    with pytest.raises(UnsupportedFeatureError, match="english, german, any"):
+        candidates(providers(), options)
 
 
 def test_no_provider_at_all_says_what_to_install() -> None:

@@ -25,6 +25,7 @@ from ttskit.voices import Voice
 
 if TYPE_CHECKING:
     from ttskit.resources.host import Resources
+    from ttskit.resources.reference_shelf import Reference
 
 
 class Support(StrEnum):
@@ -143,6 +144,8 @@ class Utterance:
     directly before this one."""
     options: Mapping[str, object] = field(default_factory=dict)
     """The caller's ``provider_options`` for this provider."""
+    reference: Reference | None = None
+    """The sample of a voice to speak like, in place of ``voice``; checked and normalised."""
     request_id: str = ""
     lane: str | None = None
     """The stream that it belongs to; None: to none. A local engine makes the utterances of one lane

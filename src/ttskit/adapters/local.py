@@ -87,6 +87,7 @@ class LocalAdapter(Adapter[LocalOptionsT]):
             options=self._call_options(utterance.options),
             lane=utterance.lane,
             request_id=utterance.request_id,
+            reference=None if utterance.reference is None else str(utterance.reference.path),
         )
 
     def _call_options(self, given: Mapping[str, object]) -> dict[str, JsonValue]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import soundfile
@@ -34,6 +34,7 @@ _MPEG_1_FROM, _MPEG_2_FROM = 32_000, 16_000
 """The lowest sample rates of these versions, Hz; MPEG-2.5 has those below."""
 _BAD_SEEK = 39
 """libsndfile's SFE_BAD_SEEK."""
+Look = Callable[[int, int, int | None], None]
 
 
 class SndfileWriter(Writer):
@@ -117,9 +118,15 @@ def _mp3_bit_rates(sample_rate: int) -> tuple[int, int]:
 
 
 class SndfileReader(Reader):
-    """Reads one file with libsndfile, which needs it whole: the audio comes at the end."""
+    """Reads one file with libsndfile, which needs it whole: the audio comes at the end.
 
-    def __init__(self) -> None:
+    Args:
+        look: Called with channels, Hz and frames (None: the header does not say) before anything
+            is decoded; what it raises is raised by ``end``.
+    """
+
+    def __init__(self, look: Look | None = None) -> None:
+        self._look = look
         self._data = bytearray()
         self._file: soundfile.SoundFile | None = None
 
@@ -142,7 +149,11 @@ class SndfileReader(Reader):
     def end(self) -> Iterator[Samples]:
         check_whole(self._data)
         with soundfile.SoundFile(io.BytesIO(self._data)) as self._file:
-            blocks = _open_ended if self._file.frames >= _UNKNOWN_TOTAL else _counted
+            is_open_ended = self._file.frames >= _UNKNOWN_TOTAL
+            if self._look is not None:
+                frames = None if is_open_ended else self._file.frames
+                self._look(self._file.channels, self._file.samplerate, frames)
+            blocks = _open_ended if is_open_ended else _counted
             for block in blocks(self._file):
                 yield block if self._file.channels > 1 else block.reshape(-1)
 

@@ -225,6 +225,21 @@ class ResourceSettings(Section):
         default=86_400.0,
         description="Clouds' lists of voices are kept on disk for so long. None: in memory only.",
     )
+    reference_directories: list[Path] | None = Field(
+        default=None,
+        description="Files of voices to clone are read from within these only. None: from "
+        "wherever the caller says.",
+    )
+    reference_shortest: Seconds = Field(
+        default=1.0, description="Sound that a sample of a voice must hold, without silent ends."
+    )
+    reference_longest: Annotated[Seconds, Field(le=600)] = Field(
+        default=120.0, description="Sound that it may hold."
+    )
+    reference_cache: Size = Field(
+        default=256 * 1024 * 1024,
+        description="Samples are kept on disk, checked and normalised, up to so much.",
+    )
     http: HTTPSettings = Field(default=HTTPSettings(), description="How servers are reached.")
 
 

@@ -24,6 +24,7 @@ from ttskit.resources.failures import translated
 from ttskit.resources.http.address import Origin
 from ttskit.resources.http.client import HTTPClient, Judge
 from ttskit.resources.http.pools import HTTPOptions, Pools
+from ttskit.resources.references import ReferenceOptions, References
 from ttskit.resources.sockets import SocketClient, Sockets
 from ttskit.resources.threads import DaemonThreads, Handover
 from ttskit.resources.workers.environment import Secrets
@@ -225,6 +226,7 @@ class Resources:
         shelf: Keeps clouds' lists of voices on disk; None: they are kept in memory.
         voices_max_age_s: Seconds after which a cloud is asked for its voices again; None: never.
         engines: Where engines run; None: as their adapters prefer.
+        references: What samples of voices are taken from where.
     """
 
     def __init__(
@@ -236,11 +238,13 @@ class Resources:
         shelf: Shelf | None = None,
         voices_max_age_s: float | None = None,
         engines: Engines | None = None,
+        references: ReferenceOptions | None = None,
     ) -> None:
         cores = os.cpu_count() or 1
         self.downloads = downloads
         self.shelf = shelf
         self.voices_max_age_s = voices_max_age_s
+        self.references = References(references)
         self._threads = min(threads or cores, cores)
         self._engines = engines or Engines()
         self._hosts: list[Host] = []

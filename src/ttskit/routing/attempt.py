@@ -215,6 +215,8 @@ class Attempt:
         return Role(casting, self._prosody(speech), is_timed)
 
     async def _cast(self, choice: VoiceChoice | None, language: str | None) -> Casting:
+        if self._booth.reference is not None and not (choice and choice.name):
+            return Casting(None, reference=self._booth.reference)
         voice = choice.name if choice and choice.name else self._options.voice
         language = language or self._options.language
         if voice is None and language is None:  # most requests: there is nothing to look up
@@ -275,7 +277,7 @@ class Attempt:
 
     async def _heard_in(self, part: Part) -> str | None:
         """Return the voice of a part; of a dialogue all of them, with commas."""
-        asked = [turn.voice for turn in part.turns] or [part.role.casting.voice]
+        asked = [turn.voice for turn in part.turns] or [part.role.casting.label]
         voices = [voice or await self._provider.default_id() for voice in dict.fromkeys(asked)]
         return ", ".join(voice for voice in voices if voice) or None
 
@@ -303,6 +305,7 @@ class Attempt:
             next_text=after,
             previous_ids=self._before(part),
             options=_own(options.provider_options, self._provider),
+            reference=part.role.casting.reference,
             request_id=self._booth.request_id,
             lane=self._booth.lane,
         )
@@ -328,7 +331,7 @@ class Attempt:
 
     def _who(self, part: Part) -> Reading:
         # To a provider a dialogue goes on from dialogues only, whoever spoke in them.
-        voice = "" if part.turns else part.role.casting.voice
+        voice = "" if part.turns else part.role.casting.label
         return Reading(self._provider.name, voice, None)
 
     def _timestamps(self) -> Timestamps:

@@ -10,6 +10,8 @@ import anyio
 from ttskit.request import Delivery, SpeechOptions
 from ttskit.resilience.hedge import Hedging
 from ttskit.resilience.now import now
+from ttskit.resources.reference_shelf import Reference
+from ttskit.resources.references import References
 from ttskit.routing.live import Paces
 from ttskit.routing.readings import Readings
 from ttskit.routing.succession import Succession
@@ -37,9 +39,10 @@ class Booth:
         deadline_s: Seconds for the whole request; None: no limit.
         tell: Hears what happens.
         policy: Of the service.
+        references: Checks the sample of a voice that the request brings.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only facts of one request
         self,
         options: SpeechOptions,
         casts: Casts,
@@ -48,6 +51,7 @@ class Booth:
         deadline_s: float | None,
         tell: Tell,
         policy: Policy,
+        references: References,
     ) -> None:
         self.options = options
         self.casts = casts
@@ -65,12 +69,30 @@ class Booth:
         self.deadline: float | None = None
         """When all must be done, on the event loop's clock; known once the request runs."""
         self.started: float | None = None
+        self.reference: Reference | None = None
+        """Whom to speak like; known once ``read_reference`` has been called."""
+        self._references = references
+        self._reading = anyio.Lock()
         self._deadline_s = deadline_s
         self.tell = tell
 
     def share_line(self, calls: int) -> None:
         """Several utterances are made at a time from here on, by so many calls of providers."""
         self.line = anyio.Semaphore(calls, fast_acquire=True)
+
+    async def read_reference(self) -> None:
+        """Have the request's sample of a voice checked, once; there may be none.
+
+        Raises:
+            InvalidVoiceReferenceError: It cannot be used.
+            UnsafePathError: It may not be read from there.
+        """
+        source = self.options.reference
+        if source is None:
+            return
+        async with self._reading:
+            if self.reference is None:
+                self.reference = await self._references.read(source)
 
     def start(self) -> float:
         """Start the request's clock, unless it runs; return when it was started."""

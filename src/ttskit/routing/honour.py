@@ -104,9 +104,9 @@ def _unmet_rest(
 def dialogue_characters(capabilities: Capabilities, options: SpeechOptions) -> int:
     """Return how much several voices may say in one utterance; 0: each has one of its own.
 
-    It takes no prosody.
+    It takes no prosody, and no sample of a voice.
     """
-    is_usual = options.speed == 1 and options.pitch == 0
+    is_usual = options.speed == 1 and options.pitch == 0 and options.reference is None
     if capabilities.max_voices is None or not is_usual:
         return 0
     return capabilities.max_dialogue_characters or capabilities.max_characters or 0

@@ -5,7 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from ttskit.errors import ConfigurationError, InvalidParameterError, UnsupportedLanguageError
+from ttskit.adapters.base import Support
+from ttskit.errors import (
+    ConfigurationError,
+    InvalidParameterError,
+    UnsupportedFeatureError,
+    UnsupportedLanguageError,
+)
 from ttskit.request import SpeechOptions
 from ttskit.routing.provider import Provider
 
@@ -20,6 +26,7 @@ def candidates(providers: Sequence[Provider], options: SpeechOptions) -> list[Pr
     Raises:
         ConfigurationError: There are no providers at all.
         InvalidParameterError: A provider was named that is not configured; nearest name given.
+        UnsupportedFeatureError: None of them clones voices, and there is one to be cloned.
         UnsupportedLanguageError: None of them speaks the language.
     """
     if not providers:
@@ -28,6 +35,8 @@ def candidates(providers: Sequence[Provider], options: SpeechOptions) -> list[Pr
             'pip install "ttskit[local]"'
         )
     chosen = _named(providers, options)
+    if options.reference is not None:
+        chosen = _cloners(chosen)
     if options.language is None:
         return chosen
     able = [provider for provider in chosen if _speaks(provider, options.language)]
@@ -67,6 +76,15 @@ def _unknown(name: str, known: Sequence[str]) -> InvalidParameterError:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
     return InvalidParameterError(f"no provider is called {name[:60]!r}; {hint}")
+
+
+def _cloners(providers: Sequence[Provider]) -> list[Provider]:
+    """Return those that clone voices: another person's is never a substitute."""
+    able = [one for one in providers if one.capabilities.cloning is not Support.UNSUPPORTED]
+    if not able:
+        names = ", ".join(provider.name for provider in providers)
+        raise UnsupportedFeatureError(f"no voice can be cloned from a sample by any of: {names}")
+    return able
 
 
 def _speaks(provider: Provider, language: str) -> bool:

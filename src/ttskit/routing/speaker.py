@@ -108,7 +108,7 @@ class Speaker:
         self._turns_after: dict[int, int] = {}
         """How many failures there had been when the last turn at a passage began."""
         self._options = booth.options
-        self._is_settled = booth.options.voice is None
+        self._is_settled = booth.options.voice is None and booth.options.reference is None
         self._origin = origin
         self._booth = booth
 
@@ -169,9 +169,13 @@ class Speaker:
 
         Raises:
             VoiceNotFoundError: Nobody has it.
+            InvalidVoiceReferenceError: The sample to clone cannot be used.
+            UnsafePathError: It may not be read from there.
         """
+        await self._booth.read_reference()
         voice, casts = self._options.voice, self._booth.casts
         if voice is None:
+            self._is_settled = True
             return
         await casts.require_known(voice)
         if self._options.provider is None and not self._is_settled:

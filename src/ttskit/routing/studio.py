@@ -292,6 +292,7 @@ class Studio:
             deadline_s=deadline,
             tell=self._tell,
             policy=self._policy,
+            references=self._resources.references,
         )
         origin = Provenance(tags=dict(options.tags))
         stage = Stage(

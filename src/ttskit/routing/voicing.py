@@ -10,6 +10,7 @@ import anyio
 
 from ttskit.errors import TTSError, UnsupportedLanguageError, VoiceNotFoundError
 from ttskit.request import VoicePolicy
+from ttskit.resources.reference_shelf import Reference
 from ttskit.routing.provider import Provider
 from ttskit.voices import Aliases, Catalogue, Voice, resolve_alias
 
@@ -27,6 +28,13 @@ class Casting(NamedTuple):
 
     voice: str | None
     is_replacement: bool = False
+    reference: Reference | None = None
+    """Whom to speak like, in place of a voice."""
+
+    @property
+    def label(self) -> str | None:
+        """Who is heard, for the record; None is the provider's own default."""
+        return self.voice if self.reference is None else self.reference.name
 
 
 class Casts:

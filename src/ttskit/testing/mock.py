@@ -15,6 +15,7 @@ from typing_extensions import override
 from ttskit.adapters.base import (
     EMULATED,
     NATIVE,
+    UNSUPPORTED,
     Adapter,
     AdapterOptions,
     AudioSource,
@@ -90,6 +91,8 @@ class MockOptions(AdapterOptions):
     word_timestamps: Support = NATIVE
     speed: Support = NATIVE
     volume: Support = EMULATED
+    cloning: Support = UNSUPPORTED
+    """Requests may bring a sample of a voice; it is named by its content in what is heard."""
     ssml: frozenset[str] = frozenset()
     """Elements that the provider is to read itself; it understands ``break`` and ``sub``, and
     reads the text within any other."""
@@ -108,6 +111,7 @@ class MockOptions(AdapterOptions):
             speed_range=SPEEDS,
             volume=self.volume,
             seed=NATIVE,
+            cloning=self.cloning,
             max_characters=self.max_characters,
         )
 
@@ -244,7 +248,8 @@ class MockAdapter(Adapter[MockOptions]):
             raise TextTooLongError(f"more than {limit} characters", provider=self.provider)
         voice = self._voice(utterance.voice)
         self._check_language(voice, utterance.language)
-        return Speech(utterance, self._modem(utterance), f"{self.provider}:{voice.id}")
+        speaker = voice.id if utterance.reference is None else utterance.reference.name
+        return Speech(utterance, self._modem(utterance), f"{self.provider}:{speaker}")
 
     def _voice(self, voice_id: str | None) -> MockVoice:
         voices = {voice.id: voice for voice in self.options.voices}
