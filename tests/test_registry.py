@@ -29,8 +29,8 @@ from ttskit.resources.host import Resources
 from ttskit.voices import Voice
 
 OWN = [
-    "azure", "cartesia", "coqui", "deepgram", "edge", "elevenlabs", "espeak", "gemini", "google",
-    "hibari", "hume", "lmnt", "mock", "openai", "piper", "polly", "wyoming",
+    "azure", "cartesia", "command", "coqui", "deepgram", "edge", "elevenlabs", "espeak", "gemini",
+    "google", "hibari", "hume", "lmnt", "mock", "openai", "piper", "polly", "wyoming",
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from tools.schema import Schema, default, field_docs, schema_of, values
 from ttskit.adapters.azure import AzureAdapter
 from ttskit.adapters.base import Adapter, AdapterOptions, Capabilities, Support
 from ttskit.adapters.cartesia import CartesiaAdapter
+from ttskit.adapters.command import CommandAdapter
 from ttskit.adapters.coqui import CoquiAdapter
 from ttskit.adapters.deepgram import DeepgramAdapter
 from ttskit.adapters.edge import EdgeAdapter
@@ -51,6 +52,7 @@ ADAPTERS: tuple[AdapterClass, ...] = (
     LMNTAdapter,
     WyomingAdapter,
     EdgeAdapter,
+    CommandAdapter,
     MockAdapter,
 )
 """Ours, in the order of the docs; a third party's that happens to be installed is none of them."""

@@ -244,6 +244,11 @@ class Adapter(ABC, Generic[OptionsT_co]):
         """US dollars for a million characters of the configured model; None: not known."""
         return None
 
+    @property
+    def concurrency(self) -> int | None:
+        """Calls at a time where `limits` leaves it open; None: what is usual where it runs."""
+        return None
+
     @classmethod
     def variables(cls, section: Mapping[str, object]) -> Mapping[str, str]:
         """Return the environment variables that may fill in secrets for a section of tts.yaml.

@@ -229,7 +229,7 @@ class Resources:
         references: What samples of voices are taken from where.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only facts of one service
         self,
         *,
         downloads: bool = False,

@@ -82,7 +82,8 @@ class Provider:
         self.guard = Guard(
             self.name,
             settings,
-            concurrency=CLOUD_CONCURRENCY if self._is_cloud else LOCAL_CONCURRENCY,
+            concurrency=adapter.concurrency
+            or (CLOUD_CONCURRENCY if self._is_cloud else LOCAL_CONCURRENCY),
             tell=tell,
             random=Random(),  # noqa: S311 - jitter is no secret
             check=self._check,
