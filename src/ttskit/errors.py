@@ -174,7 +174,7 @@ class InvalidParameterError(ValidationError):
 
 
 class InvalidVoiceReferenceError(ValidationError):
-    """The sample of a voice to clone cannot be used."""
+    """The sample of a voice to clone, or the recording to convert, cannot be used."""
 
     code = "invalid_voice_reference"
 

@@ -106,6 +106,37 @@ class AsyncTTSService:
         """
         return await self._open_studio().synthesize(_request(text, ssml, options))
 
+    async def convert(
+        self,
+        audio: Audio | Path | str | bytes,
+        voice: str | None = None,
+        *,
+        reference: Audio | Path | str | bytes | None = None,
+        provider: str | Sequence[str] | None = None,
+    ) -> Audio:
+        """Return a recording said again in another voice; words and timing stay.
+
+        Args:
+            audio: The recording: a file's path or content, or ``Audio``; as for ``reference``.
+            voice: Who is to be heard; None: the provider's default.
+            reference: In place of ``voice``: a sample of the voice.
+            provider: A configured provider, or several in the order to try.
+
+        Raises:
+            UnsupportedFeatureError: None of the providers converts voices.
+            InvalidVoiceReferenceError: The recording or the sample cannot be used.
+            ValidationError: The request is wrong; no provider was asked.
+            AllProvidersFailedError: Every provider failed; each attempt is on it.
+            ProviderError: The only provider failed.
+            DeadlineExceededError: Time was up.
+        """
+        asked = provider if provider is None or isinstance(provider, str) else tuple(provider)
+        options = SpeechOptions.build(voice=voice, reference=reference, provider=asked)
+        recording = SpeechOptions.build(reference=audio).reference
+        if recording is None:
+            raise InvalidParameterError("there is no recording to convert")
+        return await self._open_studio().convert(recording, options)
+
     def stream(
         self, text: Text | None = None, *, ssml: str | None = None, **options: object
     ) -> SpeechStream:
@@ -309,6 +340,20 @@ class TTSService:
         return self._thread.portal().call(
             partial(self._service.synthesize, text, ssml=ssml, **options)
         )
+
+    def convert(
+        self,
+        audio: Audio | Path | str | bytes,
+        voice: str | None = None,
+        *,
+        reference: Audio | Path | str | bytes | None = None,
+        provider: str | Sequence[str] | None = None,
+    ) -> Audio:
+        """Return a recording in another voice; see ``AsyncTTSService.convert``."""
+        converting = partial(
+            self._service.convert, audio, voice, reference=reference, provider=provider
+        )
+        return self._thread.portal().call(converting)
 
     def stream(
         self, text: str | Iterable[str] | None = None, *, ssml: str | None = None, **options: object

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from typing_extensions import override
 
 from ttskit.adapters.options import CallOptions, CallOptionsT, checked_options, unset
-from ttskit.errors import ConfigurationError, DependencyMissingError
+from ttskit.errors import ConfigurationError, DependencyMissingError, UnsupportedFeatureError
 from ttskit.request import Timestamps
 from ttskit.voices import Voice
 
@@ -86,6 +86,8 @@ class Capabilities:
     """A voice has several manners, such as cheerful."""
     cloning: Support = UNSUPPORTED
     """It speaks like a voice sample that the request brings; without it that is an error."""
+    conversion: Support = UNSUPPORTED
+    """It says a recording again in another voice; with ``cloning``, in that of a sample too."""
     context: Support = UNSUPPORTED
     """Neighbouring text or continuation ids keep the prosody across utterances."""
     max_voices: int | None = None
@@ -150,6 +152,21 @@ class Utterance:
     lane: str | None = None
     """The stream that it belongs to; None: to none. A local engine makes the utterances of one lane
     one after the other, and so is a provider asked that reads a stream as one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """A recording that is to be said again in another voice, settled for this provider."""
+
+    recording: Reference
+    """What is said; checked and normalised, its time as it was."""
+    voice: str | None = None
+    """This provider's own voice id; None: its default."""
+    reference: Reference | None = None
+    """The sample of a voice to speak like, in place of ``voice``."""
+    options: Mapping[str, object] = field(default_factory=dict)
+    """The caller's ``provider_options`` for this provider."""
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +298,18 @@ class Adapter(ABC, Generic[OptionsT_co]):
             ProviderError: The provider failed, before or during the audio.
             ResourceError: The engine ran out of something.
         """
+
+    def convert(self, conversion: Conversion) -> AbstractAsyncContextManager[AudioSource]:
+        """Say a recording in another voice: an async context manager over its audio.
+
+        Only adapters that declare ``conversion`` are asked.
+
+        Raises:
+            ProviderError: The provider failed, before or during the audio.
+            ResourceError: The engine ran out of something.
+        """
+        del conversion
+        raise UnsupportedFeatureError("converts no voices", provider=self.provider)
 
     @abstractmethod
     async def check(self) -> None:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from typing_extensions import override
 
-from ttskit.adapters.base import Adapter, AdapterOptions, AudioSource, TimedText, Utterance
+from ttskit.adapters.base import (
+    Adapter,
+    AdapterOptions,
+    AudioSource,
+    Conversion,
+    TimedText,
+    Utterance,
+)
 from ttskit.adapters.options import checked_options
 from ttskit.errors import InvalidResponseError
 from ttskit.request import Timestamps
@@ -19,6 +26,7 @@ from ttskit.resources.engine import EngineChunk, EngineJob, JsonValue, Recipe
 if TYPE_CHECKING:
     from ttskit.codecs.pcm import Samples
     from ttskit.resources.host import Host, Resources
+    from ttskit.resources.reference_shelf import Reference
     from ttskit.voices import Voice
 
 LocalOptionsT = TypeVar("LocalOptionsT", bound=AdapterOptions)
@@ -57,12 +65,21 @@ class LocalAdapter(Adapter[LocalOptionsT]):
     @override
     @asynccontextmanager
     async def synthesize(self, utterance: Utterance) -> AsyncIterator[AudioSource]:
-        async with self._host.stream(self._job(utterance)) as chunks:
-            first = await anext(chunks, None)
-            if first is None:
-                raise InvalidResponseError("no audio came for the text", provider=self.provider)
-            source = AudioSource(chunks, format="f32", sample_rate=first.sample_rate)
-            source.chunks = _Samples(first, chunks, source.words)
+        async with self._made(self._job(utterance), "the text") as source:
+            yield source
+
+    @override
+    @asynccontextmanager
+    async def convert(self, conversion: Conversion) -> AsyncIterator[AudioSource]:
+        job = EngineJob(
+            text="",
+            voice=conversion.voice,
+            options=self._call_options(conversion.options),
+            reference=_path(conversion.reference),
+            request_id=conversion.request_id,
+            recording=str(conversion.recording.path),
+        )
+        async with self._made(job, "the recording") as source:
             yield source
 
     @override
@@ -72,6 +89,16 @@ class LocalAdapter(Adapter[LocalOptionsT]):
     @override
     async def close(self) -> None:
         await self._host.aclose()
+
+    @asynccontextmanager
+    async def _made(self, job: EngineJob, given: str) -> AsyncIterator[AudioSource]:
+        async with self._host.stream(job) as chunks:
+            first = await anext(chunks, None)
+            if first is None:
+                raise InvalidResponseError(f"no audio came for {given}", provider=self.provider)
+            source = AudioSource(chunks, format="f32", sample_rate=first.sample_rate)
+            source.chunks = _Samples(first, chunks, source.words)
+            yield source
 
     def _job(self, utterance: Utterance) -> EngineJob:
         return EngineJob(
@@ -87,7 +114,7 @@ class LocalAdapter(Adapter[LocalOptionsT]):
             options=self._call_options(utterance.options),
             lane=utterance.lane,
             request_id=utterance.request_id,
-            reference=None if utterance.reference is None else str(utterance.reference.path),
+            reference=_path(utterance.reference),
         )
 
     def _call_options(self, given: Mapping[str, object]) -> dict[str, JsonValue]:
@@ -98,6 +125,10 @@ class LocalAdapter(Adapter[LocalOptionsT]):
         """
         options = checked_options(self.call_model, given, provider=self.provider)
         return {} if options is None else options.model_dump(mode="json", exclude_unset=True)
+
+
+def _path(reference: Reference | None) -> str | None:
+    return None if reference is None else str(reference.path)
 
 
 class _Samples:

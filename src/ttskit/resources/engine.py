@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from ttskit.errors import UnsupportedFeatureError
+
 if TYPE_CHECKING:
     from ttskit.codecs.pcm import Samples
     from ttskit.voices import Voice
@@ -42,6 +44,8 @@ class EngineJob:
     """Path of a normalised WAV file: the sample of a voice to speak like."""
     request_id: str = ""
     """ttskit's own id of the request, for logs."""
+    recording: str | None = None
+    """Path of a normalised WAV file: what is to be said in another voice, in place of ``text``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,20 @@ class Engine(ABC):
         Raises:
             GenerationError: The engine failed.
         """
+
+    def convert(self, job: EngineJob, stop: threading.Event) -> Iterator[EngineChunk]:
+        """Yield the job's ``recording`` in another voice, and end early once ``stop`` is set.
+
+        Raises:
+            UnsupportedFeatureError: The engine converts no voices.
+            GenerationError: It failed.
+        """
+        del job, stop
+        raise UnsupportedFeatureError("the engine converts no voices")
+
+    def work(self, job: EngineJob, stop: threading.Event) -> Iterator[EngineChunk]:
+        """Yield what a job asks for: what hosts call."""
+        return (self.synthesize if job.recording is None else self.convert)(job, stop)
 
     def close(self) -> None:  # noqa: B027 - most engines hold nothing
         """Let go of what ``load`` took."""

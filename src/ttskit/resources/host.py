@@ -184,7 +184,7 @@ class EngineHost:
 
     @staticmethod
     def _hand_over(engine: Engine, job: EngineJob, handover: Handover[EngineChunk]) -> None:
-        for chunk in engine.synthesize(job, handover.stop):
+        for chunk in engine.work(job, handover.stop):
             if not handover.put(chunk):
                 return
 

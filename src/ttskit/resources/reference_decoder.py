@@ -1,8 +1,9 @@
 """Decodes one sample of a voice in a process that may die of it.
 
-It is run as ``python -m ttskit.resources.reference_decoder SHORTEST_S LONGEST_S``, reads a file's
-content from its standard input, and writes one line of JSON: ``{"refused": why}``, or
-``{"frames": n}`` followed by so many frames of 16-bit PCM, mono, at ``SAMPLE_RATE``.
+It is run as ``python -m ttskit.resources.reference_decoder SHORTEST_S LONGEST_S KEEPS_TIME``, the
+last one 0 or 1, reads a file's content from its standard input, and writes one line of JSON:
+``{"refused": why}``, or ``{"frames": n}`` followed by so many frames of 16-bit PCM, mono, at
+``SAMPLE_RATE``.
 
 Decoders of audio have had memory errors in plenty. So before a byte is read, the process gives up
 the right to open files, to start processes, and to take more memory and time than a sample needs.
@@ -55,6 +56,8 @@ class Limits(NamedTuple):
 
     shortest_s: float
     longest_s: float
+    keeps_time: bool = False
+    """Silence at the ends stays."""
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not an error
@@ -62,7 +65,9 @@ class Refused(Exception):  # noqa: N818 - an answer, not an error
 
 
 def normalised(data: bytes, limits: Limits) -> Samples:
-    """Return the voice in a file: mono, at ``SAMPLE_RATE``, at ``LEVEL_DB``, without silent ends.
+    """Return the voice in a file: mono, at ``SAMPLE_RATE``, at ``LEVEL_DB``.
+
+    Its silent ends are left out, unless it is to keep its time.
 
     Args:
         data: The file's content.
@@ -82,9 +87,10 @@ def normalised(data: bytes, limits: Limits) -> Samples:
     if level is None or level < QUIETEST_DB:
         raise Refused("it is silent")
     start, end = speech_bounds(samples, SAMPLE_RATE, keep_s=_MARGIN_S)
-    samples = samples[start:end]
-    if len(samples) < limits.shortest_s * SAMPLE_RATE:
-        raise Refused(f"it holds {len(samples) / SAMPLE_RATE:.2f} s of sound")
+    sound = samples[start:end]
+    samples = samples if limits.keeps_time else sound
+    if len(sound) < limits.shortest_s * SAMPLE_RATE:
+        raise Refused(f"it holds {len(sound) / SAMPLE_RATE:.2f} s of sound")
     return apply_gain(samples, gain_to(level, LEVEL_DB, limit_db=MOST_GAIN_DB))
 
 
@@ -174,7 +180,8 @@ def answer(data: bytes, limits: Limits) -> bytes:
 
 def main() -> int:
     """Decode what comes on the standard input; return the exit status."""
-    limits = Limits(*map(float, sys.argv[1:3]))
+    shortest, longest, keeps_time = map(float, sys.argv[1:4])
+    limits = Limits(shortest, longest, keeps_time=bool(keeps_time))
     give_up_rights(limits)
     sys.stdout.buffer.write(answer(sys.stdin.buffer.read(MAX_BYTES + 1), limits))
     sys.stdout.buffer.flush()

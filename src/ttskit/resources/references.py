@@ -27,6 +27,8 @@ from ttskit.resources.reference_shelf import Reference, ReferenceShelf
 SAMPLE_RATE = 24_000
 """Hz of what engines get; the decoder has the same number."""
 MAX_BYTES = 10 * 1024 * 1024
+SHORTEST_RECORDING_S = 0.1
+"""Of what is to be said again; so little tells no engine what a voice is like."""
 DEADLINE_S = 20.0
 """A process that takes longer is killed; a sample of ten minutes takes one or two seconds."""
 DECODERS = 2
@@ -67,11 +69,12 @@ class References:
         )
         self._decoders = anyio.Semaphore(DECODERS)
 
-    async def read(self, source: Path | bytes) -> Reference:
+    async def read(self, source: Path | bytes, *, keeps_time: bool = False) -> Reference:
         """Return a sample, checked and normalised; nothing is decoded that was seen before.
 
         Args:
             source: A file, or its content.
+            keeps_time: Silence at its ends stays: it is a recording to be said again.
 
         Raises:
             InvalidVoiceReferenceError: It is no sample of a voice; the message says why, and what
@@ -80,13 +83,14 @@ class References:
             ResourceError: No process can be started, or the sample cannot be kept.
         """
         data = await to_thread.run_sync(self._content, source)
-        if found := await self._kept(data):
+        recipe = f"{_RECIPE}:{':'.join(self._limits(keeps_time=keeps_time))}"
+        if found := await self._kept(data, recipe):
             return found
         async with self._decoders:
-            if found := await self._kept(data):  # by who went before
+            if found := await self._kept(data, recipe):  # by who went before
                 return found
-            pcm = await self._decoded(data)
-        keep = partial(self._shelf.keep, data, pcm, recipe=self._recipe)
+            pcm = await self._decoded(data, keeps_time=keeps_time)
+        keep = partial(self._shelf.keep, data, pcm, recipe=recipe)
         return await to_thread.run_sync(keep)
 
     @property
@@ -98,12 +102,13 @@ class References:
             f"one or two channels, {MAX_BYTES // 1024**2} MiB at most"
         )
 
-    @property
-    def _recipe(self) -> str:
-        return f"{_RECIPE}:{self._options.shortest_s!r}:{self._options.longest_s!r}"
+    def _limits(self, *, keeps_time: bool) -> list[str]:
+        """Return what the decoder is told."""
+        shortest = SHORTEST_RECORDING_S if keeps_time else self._options.shortest_s
+        return [repr(shortest), repr(self._options.longest_s), f"{keeps_time:d}"]
 
-    async def _kept(self, data: bytes) -> Reference | None:
-        return await to_thread.run_sync(partial(self._shelf.find, data, recipe=self._recipe))
+    async def _kept(self, data: bytes, recipe: str) -> Reference | None:
+        return await to_thread.run_sync(partial(self._shelf.find, data, recipe=recipe))
 
     def _content(self, source: Path | bytes) -> bytes:
         if isinstance(source, bytes):
@@ -115,10 +120,10 @@ class References:
         except InvalidParameterError as error:
             raise self._refusal(error.message) from error
 
-    async def _decoded(self, data: bytes) -> bytes:
+    async def _decoded(self, data: bytes, *, keeps_time: bool) -> bytes:
         """Return the sound as PCM, from a process that is gone afterwards."""
         options = self._options
-        limits = [repr(options.shortest_s), repr(options.longest_s)]
+        limits = self._limits(keeps_time=keeps_time)
         command = [sys.executable, "-P", "-m", _DECODER, *limits]
         most = round(options.longest_s * SAMPLE_RATE + SAMPLE_RATE) * 2 + _LONGEST_ANSWER
         answer = bytearray()
@@ -147,7 +152,7 @@ class References:
 
     def _refusal(self, why: str) -> InvalidVoiceReferenceError:
         return InvalidVoiceReferenceError(
-            f"the voice sample cannot be used: {why}; accepted: {self.accepted}"
+            f"the recording cannot be used: {why}; accepted: {self.accepted}"
         )
 
 

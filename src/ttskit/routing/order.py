@@ -46,6 +46,19 @@ def candidates(providers: Sequence[Provider], options: SpeechOptions) -> list[Pr
     return able
 
 
+def converters(providers: Sequence[Provider]) -> list[Provider]:
+    """Return those that say a recording again in another voice; never empty.
+
+    Raises:
+        UnsupportedFeatureError: None of them does.
+    """
+    able = [one for one in providers if one.capabilities.conversion is not Support.UNSUPPORTED]
+    if not able:
+        names = ", ".join(provider.name for provider in providers)
+        raise UnsupportedFeatureError(f"no recording can be converted by any of: {names}")
+    return able
+
+
 def check_own_options(providers: Sequence[Provider], options: SpeechOptions) -> None:
     """Accept the request's ``provider_options``, or raise.
 

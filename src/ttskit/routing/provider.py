@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
@@ -11,7 +12,14 @@ from typing import TypeVar
 import anyio
 from pydantic import SecretStr
 
-from ttskit.adapters.base import Adapter, AdapterOptions, AudioSource, Runs, Utterance
+from ttskit.adapters.base import (
+    Adapter,
+    AdapterOptions,
+    AudioSource,
+    Conversion,
+    Runs,
+    Utterance,
+)
 from ttskit.adapters.models import MILLION
 from ttskit.errors import ProviderTimeoutError, ServiceClosedError
 from ttskit.resilience.alarm import Alarm
@@ -175,16 +183,28 @@ class Provider:
             ProviderTimeoutError: No audio in time, at the beginning or on the way.
             TTSError: What the call failed with in the end.
         """
-        return await self.guard.call(partial(self._listen, utterance, take), ask)
+        begin = partial(self.adapter.synthesize, utterance)
+        return await self.guard.call(partial(self._listen, begin, len(utterance.text), take), ask)
+
+    async def convert(
+        self, conversion: Conversion, take: Callable[[AudioSource], Awaitable[T]], ask: Ask
+    ) -> T:
+        """Have the adapter say a recording in another voice; otherwise as ``call``."""
+        begin = partial(self.adapter.convert, conversion)
+        return await self.guard.call(partial(self._listen, begin, 0, take), ask)
 
     async def _listen(
-        self, utterance: Utterance, take: Callable[[AudioSource], Awaitable[T]], signs: Signs
+        self,
+        begin: Callable[[], AbstractAsyncContextManager[AudioSource]],
+        characters: int,
+        take: Callable[[AudioSource], Awaitable[T]],
+        signs: Signs,
     ) -> T:
         if not self.is_open:
             await self.open()
         first_by = signs.began + self._timeouts.first_audio_s
         with self._alarm.scope(first_by) as scope:
-            async with self.adapter.synthesize(utterance) as source:
+            async with begin() as source:
                 chunks = source.chunks
                 watched = Watched(
                     chunks, scope, stall_s=self._timeouts.stall_s, alive=_alive(signs)
@@ -192,8 +212,8 @@ class Provider:
                 source.chunks = watched
                 if source.concurrency is not None:
                     self.guard.allow(source.concurrency)
-                if self.place.price is not None:
-                    source.cost = self.place.price * len(utterance.text) / MILLION
+                if self.place.price is not None and characters:
+                    source.cost = self.place.price * characters / MILLION
                 try:
                     return await take(source)
                 finally:

@@ -14,15 +14,16 @@ from anyio import to_thread
 
 from ttskit.adapters.base import Runs
 from ttskit.audio import Audio, AudioChunk, Provenance
-from ttskit.errors import InvalidParameterError, ServiceClosedError, TTSError
+from ttskit.errors import DeadlineExceededError, InvalidParameterError, ServiceClosedError, TTSError
 from ttskit.request import AudioFormat, Delivery, SpeechOptions, SpeechRequest
-from ttskit.resilience.alarm import Alarm
+from ttskit.resilience.alarm import Alarm, Scope
 from ttskit.resilience.breaker import BreakerState
 from ttskit.resilience.now import now
 from ttskit.resources.host import Resources
 from ttskit.routing.booth import Booth, Policy
+from ttskit.routing.conversion import Converting
 from ttskit.routing.honour import dialogue_characters
-from ttskit.routing.order import candidates, check_own_options
+from ttskit.routing.order import candidates, check_own_options, converters
 from ttskit.routing.performance import Pace, Performance
 from ttskit.routing.provider import Provider
 from ttskit.routing.script import (
@@ -52,6 +53,8 @@ CONVERSATION_TAG = "conversation"
 """The tag of a request by which the strategy ``sticky`` knows a conversation."""
 CLOSE_TIMEOUT_S = 4.0
 """All providers together; the promise to the caller is 5 s."""
+CONVERSION_S = 120.0
+"""Beyond what a text may take: a recording may last as long, and models on a CPU just keep up."""
 CLOUD_IN_FLIGHT = 4
 """Utterances of one request at a time: a cloud's latency is hidden, its limits left to others."""
 SOON_ENCODED = frozenset(
@@ -176,6 +179,7 @@ class Studio:
         self._whole_layout = layout._replace(fast_start=False)
         self._within = within
         self._running: WeakSet[Performance] = WeakSet()
+        self._conversions: set[Scope] = set()
         self._alarm = Alarm()
         self._is_closed = False
 
@@ -201,6 +205,28 @@ class Studio:
         if _is_soon_encoded(request.format, made.stage):
             return made.stage.audio()
         return await to_thread.run_sync(made.stage.audio)
+
+    async def convert(self, recording: Path | bytes, options: SpeechOptions) -> Audio:
+        """Return a recording in another voice.
+
+        Raises:
+            TTSError: The request is wrong, or nobody could do it; nothing is half done.
+        """
+        asked = converters(self._admit(options))
+        deadline = options.deadline
+        if deadline is None:
+            deadline = asked[0].time_for(0) + CONVERSION_S
+        booth = self._booth(options, deadline_s=deadline, is_stream=False)
+        ends_at = booth.start() + deadline
+        with self._alarm.scope(ends_at) as scope:
+            self._conversions.add(scope)
+            try:
+                heard = await self._resources.references.read(recording, keeps_time=True)
+                return await Converting(heard, asked, booth, within=self._within).run()
+            finally:
+                self._conversions.discard(scope)
+        self._check_open()
+        raise DeadlineExceededError(f"not done within {deadline:g} s")
 
     def produce(self, text: Text | None, ssml: str | None, options: SpeechOptions) -> Production:
         """Prepare a stream; nothing is spoken before its performance runs.
@@ -261,6 +287,8 @@ class Studio:
         self._is_closed = True
         for performance in tuple(self._running):
             performance.abort(ServiceClosedError("the service was shut down"))
+        for scope in tuple(self._conversions):
+            scope.cancel()
         with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_TIMEOUT_S):
             async with anyio.create_task_group() as tasks:
                 for provider in self._providers:
@@ -285,15 +313,7 @@ class Studio:
         deadline = options.deadline
         if deadline is None and not is_stream:
             deadline = asked[0].time_for(len(source or ""))
-        booth = Booth(
-            options,
-            self._casts,
-            in_turn=is_stream,
-            deadline_s=deadline,
-            tell=self._tell,
-            policy=self._policy,
-            references=self._resources.references,
-        )
+        booth = self._booth(options, deadline_s=deadline, is_stream=is_stream)
         origin = Provenance(tags=dict(options.tags))
         stage = Stage(
             booth,
@@ -306,6 +326,17 @@ class Studio:
         performance = Performance(script, speaker, pace, alarm=self._alarm, deadline=deadline)
         self._running.add(performance)
         return Production(performance, stage, booth, self._chooser)
+
+    def _booth(self, options: SpeechOptions, *, deadline_s: float | None, is_stream: bool) -> Booth:
+        return Booth(
+            options,
+            self._casts,
+            in_turn=is_stream,
+            deadline_s=deadline_s,
+            tell=self._tell,
+            policy=self._policy,
+            references=self._resources.references,
+        )
 
     def _admit(self, options: SpeechOptions) -> list[Provider]:
         """Return whom to ask, in order; never empty.

@@ -20,6 +20,7 @@ from ttskit.adapters.base import (
     AdapterOptions,
     AudioSource,
     Capabilities,
+    Conversion,
     Support,
     TimedText,
     Utterance,
@@ -27,6 +28,7 @@ from ttskit.adapters.base import (
 from ttskit.codecs.pcm import Samples, from_pcm
 from ttskit.errors import (
     ConfigurationError,
+    GenerationError,
     ServiceClosedError,
     TextTooLongError,
     TTSError,
@@ -35,6 +37,7 @@ from ttskit.errors import (
 )
 from ttskit.request import AudioFormat
 from ttskit.testing.faults import Behaviour, Faults
+from ttskit.testing.hearing import transcribe
 from ttskit.testing.modem import SPEEDS, Modem
 from ttskit.testing.speaking import Outlet, Speech, cut
 from ttskit.voices import Gender, Voice
@@ -93,6 +96,8 @@ class MockOptions(AdapterOptions):
     volume: Support = EMULATED
     cloning: Support = UNSUPPORTED
     """Requests may bring a sample of a voice; it is named by its content in what is heard."""
+    conversion: Support = UNSUPPORTED
+    """It says recordings of the modem voice again in its own."""
     ssml: frozenset[str] = frozenset()
     """Elements that the provider is to read itself; it understands ``break`` and ``sub``, and
     reads the text within any other."""
@@ -112,6 +117,7 @@ class MockOptions(AdapterOptions):
             volume=self.volume,
             seed=NATIVE,
             cloning=self.cloning,
+            conversion=self.conversion,
             max_characters=self.max_characters,
         )
 
@@ -210,6 +216,17 @@ class MockAdapter(Adapter[MockOptions]):
                     request_id=request_id,
                     continuation=request_id,
                 )
+
+    @override
+    @asynccontextmanager
+    async def convert(self, conversion: Conversion) -> AsyncIterator[AudioSource]:
+        text = transcribe(await anyio.Path(conversion.recording.path).read_bytes())
+        if not text:
+            raise GenerationError("it understands the modem voice only", provider=self.provider)
+        said = Utterance(text, voice=conversion.voice, reference=conversion.reference)
+        async with self.synthesize(said) as source:
+            source.words.clear()
+            yield source
 
     @override
     async def check(self) -> None:

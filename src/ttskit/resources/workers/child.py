@@ -203,7 +203,7 @@ class Server:
         try:
             if not task.stop.is_set():
                 self._replies.send(Kind.BEGUN, {"id": task.number})
-                for chunk in self._made().synthesize(task.job, task.stop):
+                for chunk in self._made().work(task.job, task.stop):
                     if not self._hand_over(task, chunk):
                         break
         except BaseException as error:  # noqa: BLE001 - this thread's outermost edge
