@@ -138,6 +138,27 @@ def test_who_goes_on_after_a_failure_is_asked_once_for_what_follows() -> None:
     assert only.texts.count("Four five six.") == only.texts.count("Seven eight.") == 1
 
 
+def test_what_a_failed_provider_had_begun_is_said_by_the_one_who_took_over() -> None:
+    first = MockAdapter(provider="first", chunk_s=0.05, chunk_latency_s=0.1)
+    second = MockAdapter(provider="second", chunk_latency_s=1)
+    text = "One two three. Four five six seven. Eight nine ten eleven twelve thirteen."
+
+    async def main() -> tuple[list[AudioChunk], list[str]]:
+        async with (
+            AsyncTTSService({"text": {"fast_start": False}}, providers=[first, second]) as tts,
+            tts.stream(text, delivery="live") as speech,
+        ):
+            chunks = [await anext(speech)]
+            first.faults.die_mid_stream(at=0.7)
+            chunks += [chunk async for chunk in speech]
+            return chunks, [entry.provider for entry in speech.ledger]
+
+    chunks, speakers = virtual_time(main)
+    assert transcribe(chunks) == text
+    assert len(first.texts) == 3
+    assert speakers == ["first", "first", "second", "second"]
+
+
 def test_nobody_left_to_speak_ends_with_what_was_heard() -> None:
     adapter = MockAdapter(chunk_s=0.05)
     adapter.faults.die_mid_stream(at=0.7, error=NetworkError)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -101,12 +101,10 @@ class Speaker:
 
     def __init__(self, candidates: Sequence[Provider], booth: Booth, *, origin: Provenance) -> None:
         self._order = list(candidates)
-        self._failed_at: dict[str, int] = {}
-        self._failures = 0
-        self._failed_as: dict[str, int] = {}
-        """The number of each one's last failure in this request."""
-        self._turns_after: dict[int, int] = {}
-        """How many failures there had been when the last turn at a passage began."""
+        self._failed_with: defaultdict[str, list[int]] = defaultdict(list)
+        """The passages that each provider failed with, in the order of its failures."""
+        self._failures_before: dict[tuple[str, int], int] = {}
+        """How often a provider had failed when it was asked for a passage, at its last turn."""
         self._options = booth.options
         self._is_settled = booth.options.voice is None and booth.options.reference is None
         self._origin = origin
@@ -160,9 +158,9 @@ class Speaker:
 
         Then it is better said anew by the one who took over: the voice would alternate.
         """
-        if self._failed_at.get(take.provider, passage.index) >= passage.index:
-            return False
-        return self._turns_after.get(passage.index, 0) < self._failed_as[take.provider]
+        failed_with = self._failed_with.get(take.provider, ())
+        since = self._failures_before.get((take.provider, passage.index), 0)
+        return any(index < passage.index for index in failed_with[since:])
 
     async def _settle_order(self) -> None:
         """Ask those first who have the voice themselves, unless the caller gave the order.
@@ -310,7 +308,8 @@ class Speaker:
     ) -> None:
         """Have one provider say the passage, and enter it in the record."""
         began = now()
-        self._turns_after[passage.index] = self._failures
+        failures = len(self._failed_with.get(provider.name, ()))
+        self._failures_before[provider.name, passage.index] = failures
         attempt = Attempt(
             provider,
             self._booth,
@@ -381,10 +380,7 @@ class Speaker:
         )
 
     def _demote(self, provider: Provider, passage: Passage) -> None:
-        earliest = self._failed_at.get(provider.name, passage.index)
-        self._failed_at[provider.name] = min(earliest, passage.index)
-        self._failures += 1
-        self._failed_as[provider.name] = self._failures
+        self._failed_with[provider.name].append(passage.index)
         self._order.remove(provider)
         self._order.append(provider)
 
