@@ -117,6 +117,11 @@ class Engine(ABC):
     def work(self, job: EngineJob, stop: threading.Event) -> Iterator[EngineChunk]:
         """Yield what a job asks for: what hosts call."""
         return (self.synthesize if job.recording is None else self.convert)(job, stop)
+    def clear_caches(self) -> None:  # noqa: B027 - most engines keep nothing
+        """Give back memory that is kept only to be faster, such as torch's for its GPU.
+
+        Called when memory ran out, between two tries.
+        """
 
     def close(self) -> None:  # noqa: B027 - most engines hold nothing
         """Let go of what ``load`` took."""

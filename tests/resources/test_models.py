@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+
+from ttskit.errors import (
+    GPUOutOfMemoryError,
+    ModelLoadError,
+    OutOfMemoryError,
+    ServiceClosedError,
+)
+from ttskit.resources.memory import MAIN, Footprint, MemoryAccount
+from ttskit.resources.models import Models, Place
+
+MIB = 2**20
+SIZE = 100 * MIB
+
+
+class Memory:
+    """The memory that weights really take, and whether anybody lost them while at work."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.lock = threading.Lock()
+        self.loaded: dict[str, int] = {}
+        self.users: dict[str, int] = {}
+        self.highest = 0
+        self.faults: list[str] = []
+
+    def load(self, name: str, size: int) -> None:
+        with self.lock:
+            self.loaded[name] = size
+            self.highest = max(self.highest, sum(self.loaded.values()))
+
+    def unload(self, name: str) -> None:
+        with self.lock:
+            if self.users.get(name):
+                self.faults.append(f"{name} was unloaded under its users")
+            del self.loaded[name]
+
+    @contextmanager
+    def work(self, name: str) -> Iterator[None]:
+        with self.lock:
+            if name not in self.loaded:
+                self.faults.append(f"{name} was used without its weights")
+            self.users[name] = self.users.get(name, 0) + 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.users[name] -= 1
+
+
+class Weights:
+    def __init__(self, memory: Memory, name: str, size: int = SIZE) -> None:
+        self.memory = memory
+        self.name = name
+        self.size = size
+        self.loads = 0
+        self.failures: list[Exception] = []
+        self.unloaded = threading.Event()
+        self.on_load: Callable[[], object] = lambda: None
+
+    def load(self) -> Footprint:
+        self.loads += 1
+        self.on_load()
+        if self.failures:
+            raise self.failures.pop(0)
+        self.memory.load(self.name, self.size)
+        self.unloaded.clear()
+        return {MAIN: self.size}
+
+    def unload(self) -> None:
+        self.memory.unload(self.name)
+        self.unloaded.set()
+
+
+class House:
+    """Some models, and room for ``room`` of them."""
+
+    def __init__(self, names: str, *, room: int, idle_s: float | None = None) -> None:
+        self.memory = Memory(room * SIZE)
+        self.told: list[tuple[str, str]] = []
+        self.models = Models(
+            MemoryAccount({MAIN: room * SIZE}),
+            idle_s=idle_s,
+            tell=lambda name, what, _: self.told.append((name, what)),
+        )
+        self.weights = {name: Weights(self.memory, name) for name in names}
+        self.places = {name: self.add(one) for name, one in self.weights.items()}
+
+    def add(self, weights: Weights, *, estimate: int = SIZE, is_pinned: bool = False) -> Place:
+        return self.models.place(weights, estimate={MAIN: estimate}, is_pinned=is_pinned)
+
+    def use(self, name: str) -> None:
+        with self.models.use(self.places[name]), self.memory.work(name):
+            pass
+
+
+def test_requests_at_the_same_time_share_one_load() -> None:
+    house = House("a", room=1)
+    everyone = threading.Barrier(8)
+
+    def use(_: int) -> None:
+        everyone.wait()
+        house.use("a")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(use, range(8)))
+    assert house.weights["a"].loads == 1
+
+
+def test_a_model_that_is_loaded_is_used_without_waiting() -> None:
+    house = House("a", room=1)
+    assert house.models.use_now(house.places["a"]) is None
+    house.use("a")
+    use = house.models.use_now(house.places["a"])
+    assert use is not None
+    use.end()
+    use.end()
+    assert house.places["a"].users == 0
+
+
+def test_the_least_recently_used_one_makes_room() -> None:
+    house = House("abc", room=2)
+    for name in "abac":
+        house.use(name)
+    assert house.memory.loaded.keys() == {"a", "c"}
+    assert house.told == [("a", "loaded"), ("b", "loaded"), ("b", "evicted"), ("c", "loaded")]
+
+
+def test_a_pinned_one_stays() -> None:
+    house = House("bc", room=2)
+    pinned = Weights(house.memory, "a")
+    house.places["a"] = house.add(pinned, is_pinned=True)
+    for name in "abcbc":
+        house.use(name)
+    assert pinned.loads == 1
+    assert "a" in house.memory.loaded
+
+
+def test_five_models_take_turns_in_the_room_of_two() -> None:
+    house = House("abcde", room=2)
+    turns = list("abcde" * 40)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(house.use, turns))
+    assert house.memory.faults == []
+    assert house.memory.highest <= house.memory.limit
+
+
+def test_one_that_is_always_busy_gives_way_to_who_waits() -> None:
+    house = House("ab", room=1)
+    is_over = threading.Event()
+    overlapping = threading.Barrier(2)
+
+    def keep_busy(_: int) -> int:
+        turns = 0
+        with house.models.use(house.places["a"]):
+            overlapping.wait()
+        while not is_over.is_set():
+            with house.models.use(house.places["a"]), house.memory.work("a"):
+                turns += 1
+        return turns
+
+    with ThreadPoolExecutor(3) as pool:
+        busy = [pool.submit(keep_busy, number) for number in range(2)]
+        pool.submit(house.use, "b").result(timeout=60)
+        is_over.set()
+        assert all(one.result(timeout=60) > 0 for one in busy)
+    assert house.memory.faults == []
+
+
+def test_what_can_never_fit_is_refused_at_once() -> None:
+    house = House("a", room=1)
+    large = house.add(Weights(house.memory, "large"), estimate=SIZE + MIB)
+    with pytest.raises(OutOfMemoryError, match="takes 101 MiB on cpu, and the budget leaves 100"):
+        house.models.use(large)
+    house.use("a")
+    gpu = house.models.place(Weights(house.memory, "gpu"), estimate={"cuda:0": 9})
+    house.models.bound("cuda:0", 8)
+    with pytest.raises(GPUOutOfMemoryError, match="cuda:0"):
+        house.models.use(gpu)
+
+
+def test_what_turns_out_larger_than_thought_makes_others_leave() -> None:
+    house = House("ab", room=2)
+    house.use("a")
+    house.weights["b"].size = SIZE + MIB
+    house.use("b")
+    assert house.memory.loaded.keys() == {"b"}
+    house.use("a")
+    assert house.memory.loaded.keys() == {"a"}
+
+
+def test_what_turns_out_too_large_is_unloaded_and_refused() -> None:
+    house = House("a", room=1)
+    house.weights["a"].size = 2 * SIZE
+    with pytest.raises(OutOfMemoryError, match="takes 200 MiB"):
+        house.use("a")
+    assert not house.memory.loaded
+
+
+def test_a_load_that_failed_is_tried_again_by_the_next_one() -> None:
+    house = House("ab", room=1)
+    house.weights["a"].failures = [ModelLoadError("no such file")]
+    with pytest.raises(ModelLoadError):
+        house.use("a")
+    house.use("b")
+    house.use("a")
+    assert house.weights["a"].loads == 2
+
+
+def test_whoever_waits_for_a_load_that_fails_is_told_why() -> None:
+    house = House("a", room=1)
+    house.weights["a"].failures = [ModelLoadError("no such file")] * 4
+    everyone = threading.Barrier(4)
+
+    def use(_: int) -> str:
+        everyone.wait()
+        try:
+            house.use("a")
+        except ModelLoadError as error:
+            return error.message
+        return "loaded"
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(use, range(4))) == {"no such file"}
+
+
+def test_a_model_nobody_uses_leaves_after_a_while() -> None:
+    house = House("a", room=1, idle_s=0.0)
+    house.use("a")
+    assert house.weights["a"].unloaded.wait(30)
+    house.use("a")
+    assert house.weights["a"].loads == 2
+
+
+def test_who_does_not_want_the_model_any_more_leaves_the_line() -> None:
+    house = House("ab", room=1)
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        with house.models.use(house.places["a"]):
+            waiting = pool.submit(house.models.use, house.places["b"], stop=stop)
+            stop.set()
+            house.models.wake()
+            with pytest.raises(ServiceClosedError):
+                waiting.result(timeout=30)
+        house.use("a")
+    assert house.weights["b"].loads == 0
+
+
+def test_closing_lets_nobody_wait_for_ever() -> None:
+    house = House("ab", room=1)
+    with ThreadPoolExecutor(1) as pool, house.models.use(house.places["a"]):
+        waiting = pool.submit(house.models.use, house.places["b"])
+        house.models.close()
+        with pytest.raises(ServiceClosedError):
+            waiting.result(timeout=30)
+
+
+def test_idle_models_of_the_same_device_can_be_made_to_leave() -> None:
+    house = House("abc", room=3)
+    for name in "abc":
+        house.use(name)
+    with house.models.use(house.places["b"]):
+        assert house.models.evict_others(house.places["a"])
+        assert house.memory.loaded.keys() == {"a", "b"}
+        assert not house.models.evict_others(house.places["a"])
+
+
+def test_waiting_for_another_holder_ends_when_one_is_done() -> None:
+    house = House("ab", room=2)
+    house.use("a")
+    assert not house.models.wait_for_others(house.places["a"], 30)
+    with ThreadPoolExecutor(1) as pool:
+        use = house.models.use(house.places["b"])
+        waiting = pool.submit(house.models.wait_for_others, house.places["a"], 30)
+        use.end()
+        waiting.result(timeout=60)
+
+
+def test_a_model_whose_weights_are_gone_is_loaded_anew() -> None:
+    house = House("a", room=1)
+    house.use("a")
+    house.models.reload(house.places["a"])
+    house.memory.unload("a")
+    house.use("a")
+    assert house.weights["a"].loads == 2
