@@ -21,6 +21,7 @@ from ttskit.voices import Catalogue, Voice
 
 if TYPE_CHECKING:
     from ttskit.config.settings import HTTPSettings
+    from ttskit.config.units import MemoryLimit
     from ttskit.portal import Portal
     from ttskit.resources.host import Placement
     from ttskit.resources.http.pools import HTTPOptions
@@ -526,7 +527,9 @@ def _studio(
     hedging = Hedging(hedge, clock=now) if hedge.enabled else None
 
     tell = desk.tell if hedging is None else observing(desk.tell, hedging)
+    gpu_memory = settings.resources.gpu_memory
     resources = Resources(
+        tell=desk.tell,
         downloads=settings.resources.downloads,
         threads=settings.resources.threads,
         http=_http(settings.resources.http),
@@ -538,6 +541,9 @@ def _studio(
                 secret_variables,
                 frozenset().union(*(secret_values(seat.adapter.options) for seat in seats)),
             ),
+            memory=_memory(settings.resources.memory),
+            gpu_budget=None if gpu_memory is None else gpu_memory.of,
+            idle_s=settings.resources.idle_unload,
         ),
         references=ReferenceOptions(
             directories=settings.resources.reference_directories,
@@ -570,7 +576,18 @@ def _studio(
 def _placement(section: ProviderSettings) -> Placement:
     from ttskit.resources.host import Placement
 
-    return Placement(section.isolation, section.workers, section.worker_memory)
+    return Placement(
+        section.isolation, section.workers, section.worker_memory, is_pinned=section.pinned
+    )
+
+
+def _memory(limit: MemoryLimit | None) -> int | None:
+    """Return the bytes of main memory that the setting means."""
+    if limit is None or limit.share is None:
+        return None if limit is None else limit.size
+    from ttskit.resources.memory import machine_memory
+
+    return limit.of(machine_memory())
 
 
 def _http(settings: HTTPSettings) -> HTTPOptions:

@@ -357,9 +357,6 @@ def test_settings_without_effect_are_told(load: Load) -> None:
     assert unused_settings(settings) == [
         "cache.disk",
         "cache.memory",
-        "resources.gpu_memory",
-        "resources.idle_unload",
-        "resources.memory",
     ]
     assert unused_settings(load_settings(environ={})) == []
 

@@ -62,6 +62,7 @@ class Weights:
         self.size = size
         self.loads = 0
         self.failures: list[Exception] = []
+        self.gpu: str | None = None
         self.unloaded = threading.Event()
         self.on_load: Callable[[], object] = lambda: None
 
@@ -72,7 +73,7 @@ class Weights:
             raise self.failures.pop(0)
         self.memory.load(self.name, self.size)
         self.unloaded.clear()
-        return {MAIN: self.size}
+        return {MAIN: self.size} | ({self.gpu: 1} if self.gpu else {})
 
     def unload(self) -> None:
         self.memory.unload(self.name)
@@ -87,6 +88,7 @@ class House:
         self.told: list[tuple[str, str]] = []
         self.models = Models(
             MemoryAccount({MAIN: room * SIZE}),
+            gpu_budget=lambda total: total // 2,
             idle_s=idle_s,
             tell=lambda name, what, _: self.told.append((name, what)),
         )
@@ -182,7 +184,7 @@ def test_what_can_never_fit_is_refused_at_once() -> None:
         house.models.use(large)
     house.use("a")
     gpu = house.models.place(Weights(house.memory, "gpu"), estimate={"cuda:0": 9})
-    house.models.bound("cuda:0", 8)
+    house.models.meet("cuda:0", 16)
     with pytest.raises(GPUOutOfMemoryError, match="cuda:0"):
         house.models.use(gpu)
 
@@ -263,23 +265,50 @@ def test_closing_lets_nobody_wait_for_ever() -> None:
             waiting.result(timeout=30)
 
 
+def test_a_model_that_is_closed_is_nobodys_any_more() -> None:
+    house = House("ab", room=1)
+    with ThreadPoolExecutor(1) as pool:
+        with house.models.use(house.places["b"]):
+            waiting = pool.submit(house.models.use, house.places["a"])
+            house.models.shut(house.places["a"])
+            with pytest.raises(ServiceClosedError):
+                waiting.result(timeout=30)
+        house.use("b")
+    house.models.remove(house.places["a"])
+
+
 def test_idle_models_of_the_same_device_can_be_made_to_leave() -> None:
     house = House("abc", room=3)
     for name in "abc":
         house.use(name)
     with house.models.use(house.places["b"]):
-        assert house.models.evict_others(house.places["a"])
+        assert house.models.evict_others(house.places["a"], on_gpu=False)
         assert house.memory.loaded.keys() == {"a", "b"}
-        assert not house.models.evict_others(house.places["a"])
+        assert not house.models.evict_others(house.places["a"], on_gpu=False)
+
+
+def test_who_lacks_memory_of_a_gpu_lets_models_in_main_memory_be() -> None:
+    house = House("abc", room=3)
+    house.weights["b"].gpu = "cuda:0"
+    house.weights["c"].gpu = "cuda:1"
+    for name in "abc":
+        house.use(name)
+    assert house.models.evict_others(house.places["b"], on_gpu=True) is False
+    house.weights["a"].gpu = "cuda:1"
+    house.models.reload(house.places["a"])
+    house.memory.unload("a")
+    house.use("a")
+    assert house.models.evict_others(house.places["a"], on_gpu=True)
+    assert house.memory.loaded.keys() == {"a", "b"}
 
 
 def test_waiting_for_another_holder_ends_when_one_is_done() -> None:
     house = House("ab", room=2)
     house.use("a")
-    assert not house.models.wait_for_others(house.places["a"], 30)
+    assert not house.models.wait_for_others(house.places["a"], 30, on_gpu=False)
     with ThreadPoolExecutor(1) as pool:
         use = house.models.use(house.places["b"])
-        waiting = pool.submit(house.models.wait_for_others, house.places["a"], 30)
+        waiting = pool.submit(house.models.wait_for_others, house.places["a"], 30, on_gpu=False)
         use.end()
         waiting.result(timeout=60)
 

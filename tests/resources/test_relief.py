@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from ttskit.resources.relief import Rung, halves, relieved
 from ttskit.voices import Voice
 
 RATE = 1_000
+ROOT = Path(__file__).parents[2]
 TEXT = "One two three four five six, seven eight nine ten eleven twelve thirteen."
 
 
@@ -157,3 +161,21 @@ def test_two_parts_are_the_whole_text(text: str) -> None:
 def test_markup_is_not_cut() -> None:
     job = EngineJob(f"<speak>{TEXT}</speak>", is_ssml=True)
     assert halves(job) == [job]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is kept by Linux alone")
+@pytest.mark.parametrize(
+    ("room", "each", "told"),
+    [
+        pytest.param(80, 1, "57", id="enough"),
+        pytest.param(40, 1, "57 release clear", id="with what was kept"),
+        pytest.param(15, 1, "57 release clear split", id="for one half at a time"),
+        pytest.param(15, 2, "0 release clear split in vain", id="too little"),
+    ],
+)
+def test_a_process_with_a_real_limit_climbs_as_far_as_it_must(
+    room: int, each: int, told: str
+) -> None:
+    program = [sys.executable, "-m", "tests.resources.limited_memory", str(room), str(each)]
+    ended = subprocess.run(program, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert ended.stdout == told

@@ -25,6 +25,8 @@ from ttskit.telemetry.events import (
     Events,
     FailoverEvent,
     HedgeEvent,
+    MemoryEvent,
+    ModelEvent,
     RetryEvent,
     StreamEvent,
     UtteranceEvent,
@@ -40,6 +42,8 @@ ONE_OF_EACH: tuple[Event, ...] = (
     HedgeEvent(provider="acme", to="local", outcome="started"),
     UtteranceEvent(provider="local", utterance=0),
     StreamEvent(outcome="complete"),
+    ModelEvent(provider="local", outcome="loaded", memory={"cpu": 10**9}),
+    MemoryEvent(provider="local", step="clear"),
 )
 
 

@@ -99,6 +99,10 @@ class ProviderSettings(Section):
         default=None,
         description="What one worker process may take. None: as much as it can get.",
     )
+    pinned: bool = Field(
+        default=False,
+        description="The model stays in memory once it is loaded, whoever else needs room.",
+    )
     limits: LimitSettings = Field(
         default=LimitSettings(), description="What may be asked at a time."
     )
@@ -202,15 +206,14 @@ class ResourceSettings(Section):
     """What engines on this machine may take, and how others are reached."""
 
     memory: Budget | None = Field(
-        default=None, description="For models: a size, or a share.", json_schema_extra=_NOT_USED_YET
-    )
-    gpu_memory: Budget | None = Field(
-        default=None, description="The same on the GPU.", json_schema_extra=_NOT_USED_YET
-    )
-    idle_unload: Seconds | None = Field(
         default=None,
-        description="A model unused for so long goes.",
-        json_schema_extra=_NOT_USED_YET,
+        description="For models in worker processes together: a size, or a share of what the "
+        "machine or its container has. None: as much as they take.",
+    )
+    gpu_memory: Budget | None = Field(default=None, description="The same on each GPU.")
+    idle_unload: Seconds | None = Field(
+        default=300.0,
+        description="A model in worker processes that nobody used for so long leaves. None: never.",
     )
     stream_idle: Seconds | None = Field(
         default=600.0,

@@ -44,6 +44,8 @@ class EngineJob:
     """Path of a normalised WAV file: the sample of a voice to speak like."""
     request_id: str = ""
     """ttskit's own id of the request, for logs."""
+    relieve: bool = True
+    """Where memory runs out, what can be done where the engine runs is done; else it was before."""
     recording: str | None = None
     """Path of a normalised WAV file: what is to be said in another voice, in place of ``text``."""
 
@@ -117,6 +119,7 @@ class Engine(ABC):
     def work(self, job: EngineJob, stop: threading.Event) -> Iterator[EngineChunk]:
         """Yield what a job asks for: what hosts call."""
         return (self.synthesize if job.recording is None else self.convert)(job, stop)
+
     def clear_caches(self) -> None:  # noqa: B027 - most engines keep nothing
         """Give back memory that is kept only to be faster, such as torch's for its GPU.
 
@@ -139,6 +142,8 @@ class Recipe:
     """A class; anything else that makes an engine serves threads only."""
     arguments: Mapping[str, JsonValue] = field(default_factory=dict)
     """Keyword arguments of the constructor."""
+    on_cpu: Mapping[str, JsonValue] | None = None
+    """What is other among the arguments where a GPU has no memory left; None: it needs none."""
     python: str | None = None
     """Another interpreter to run the engine, with ttskit and all it needs; None: this one."""
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 import anyio
@@ -25,13 +26,18 @@ from ttskit.resources.http.address import Origin
 from ttskit.resources.http.client import HTTPClient, Judge
 from ttskit.resources.http.pools import HTTPOptions, Pools
 from ttskit.resources.references import ReferenceOptions, References
+from ttskit.resources.relief import Rung, relieved
 from ttskit.resources.sockets import SocketClient, Sockets
 from ttskit.resources.threads import DaemonThreads, Handover
 from ttskit.resources.workers.environment import Secrets
 from ttskit.resources.workers.policy import WorkerPolicy
+from ttskit.telemetry.events import Event, MemoryEvent, ModelEvent
 
 if TYPE_CHECKING:
     from ttskit.resources.http.address import Address
+    from ttskit.resources.memory import Footprint
+    from ttskit.resources.model_host import TellRung
+    from ttskit.resources.models import Models
     from ttskit.resources.shelf import Shelf
     from ttskit.voices import Voice
 
@@ -56,6 +62,8 @@ class Placement:
     """Processes, where it runs in some."""
     memory: int | None = None
     """Bytes that each of them may take."""
+    is_pinned: bool = False
+    """Its model stays, once it is loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,16 @@ class Engines:
     secrets: Secrets = field(default_factory=Secrets)
     """What worker processes must not see."""
     policy: WorkerPolicy = field(default_factory=WorkerPolicy)
+    memory: int | None = None
+    """Bytes of main memory that models in worker processes may take together; None: any number."""
+    gpu_budget: Callable[[int], int] | None = None
+    """Returns what they may take of a GPU that has so many bytes; None: all of it."""
+    idle_s: float | None = None
+    """A model that nobody used for so long is unloaded; None: never for that reason."""
+
+
+Tell: TypeAlias = Callable[[Event], object]
+"""Hears what happens to models; never waits. Safe from any thread."""
 
 
 class Host(Protocol):
@@ -94,11 +112,15 @@ class EngineHost:
         engine: Constructed, not loaded.
         provider: The configured name, for errors.
         concurrency: Jobs at a time.
+        tell: Hears of what was done about too little memory.
     """
 
-    def __init__(self, engine: Engine, *, provider: str, concurrency: int) -> None:
+    def __init__(
+        self, engine: Engine, *, provider: str, concurrency: int, tell: TellRung | None = None
+    ) -> None:
         self._engine = engine
         self._provider = provider
+        self._tell = tell
         self._jobs = DaemonThreads(concurrency, name=provider)
         # Loading and listing voices never wait behind a long job.
         self._desk = DaemonThreads(2, name=f"{provider} desk")
@@ -176,15 +198,24 @@ class EngineHost:
         """Do the job on an engine thread; whatever goes wrong is handed over as our error."""
         try:
             if not handover.stop.is_set():
-                self._hand_over(self._loaded(), job, handover)
+                self._hand_over(self._loaded(), job, handover, self._tell)
         except BaseException as error:  # noqa: BLE001 - this thread's outermost edge
             handover.end(translated(error, self._provider, GenerationError))
         else:
             handover.end()
 
     @staticmethod
-    def _hand_over(engine: Engine, job: EngineJob, handover: Handover[EngineChunk]) -> None:
-        for chunk in engine.work(job, handover.stop):
+    def _hand_over(
+        engine: Engine,
+        job: EngineJob,
+        handover: Handover[EngineChunk],
+        tell: TellRung | None,
+    ) -> None:
+        def told(rung: Rung) -> None:
+            if tell is not None:
+                tell(rung, job.request_id or None)
+
+        for chunk in relieved(engine, job, handover.stop, told):
             if not handover.put(chunk):
                 return
 
@@ -227,6 +258,7 @@ class Resources:
         voices_max_age_s: Seconds after which a cloud is asked for its voices again; None: never.
         engines: Where engines run; None: as their adapters prefer.
         references: What samples of voices are taken from where.
+        tell: Hears what becomes of models; None: nobody does.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only facts of one service
@@ -239,6 +271,7 @@ class Resources:
         voices_max_age_s: float | None = None,
         engines: Engines | None = None,
         references: ReferenceOptions | None = None,
+        tell: Tell | None = None,
     ) -> None:
         cores = os.cpu_count() or 1
         self.downloads = downloads
@@ -247,6 +280,8 @@ class Resources:
         self.references = References(references)
         self._threads = min(threads or cores, cores)
         self._engines = engines or Engines()
+        self._tell = tell
+        self._models: Models | None = None
         self._hosts: list[Host] = []
         self._pools = Pools(http)
         way = self.http_options
@@ -317,11 +352,13 @@ class Resources:
         else:
             engine = recipe.make()
             most = most if engine.concurrent else 1
-            host = EngineHost(engine, provider=provider, concurrency=most)
+            tell = partial(self._tell_relief, provider)
+            host = EngineHost(engine, provider=provider, concurrency=most, tell=tell)
         self._hosts.append(host)
         return host
 
     def _workers(self, recipe: Recipe, provider: str, placement: Placement, threads: int) -> Host:
+        from ttskit.resources.model_host import ModelHost
         from ttskit.resources.workers.host import Settings, WorkerHost  # only where it is used
 
         settings = Settings(
@@ -331,13 +368,47 @@ class Resources:
             secrets=self._engines.secrets,
             policy=self._engines.policy,
         )
-        host = WorkerHost(recipe, provider=provider, settings=settings)
-        host.prepare()  # an interpreter takes its time, which others can use meanwhile
-        return host
+        workers = WorkerHost(recipe, provider=provider, settings=settings)
+        models = self._all_models()
+        if not models.is_bounded:
+            workers.prepare()  # an interpreter takes its time, which others can use meanwhile
+        return ModelHost(
+            workers,
+            models,
+            provider=provider,
+            is_pinned=placement.is_pinned,
+            on_cpu=recipe.on_cpu,
+            tell=partial(self._tell_relief, provider),
+        )
+
+    def _all_models(self) -> Models:
+        from ttskit.resources.memory import MAIN, MemoryAccount
+        from ttskit.resources.models import Models
+
+        if self._models is None:
+            engines = self._engines
+            limits = {} if engines.memory is None else {MAIN: engines.memory}
+            self._models = Models(
+                MemoryAccount(limits),
+                gpu_budget=engines.gpu_budget,
+                idle_s=engines.idle_s,
+                tell=self._tell_model,
+            )
+        return self._models
+
+    def _tell_model(self, provider: str, outcome: str, footprint: Footprint) -> None:
+        if self._tell is not None:
+            self._tell(ModelEvent(provider=provider, outcome=outcome, memory=footprint))
+
+    def _tell_relief(self, provider: str, rung: Rung, request: str | None) -> None:
+        if self._tell is not None:
+            self._tell(MemoryEvent(provider=provider, step=rung.value, request_id=request))
 
     async def aclose(self) -> None:
         """Close everything at the same time; takes little more than ``CLOSE_TIMEOUT_S``."""
         self._is_closed = True
+        if self._models is not None:
+            self._models.close()
         async with anyio.create_task_group() as closing:
             closing.start_soon(self._pools.aclose)
             closing.start_soon(self._sockets.aclose)

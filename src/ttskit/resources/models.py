@@ -61,6 +61,8 @@ class Place:
     used_at: float = 0.0
     loaded_at: float = 0.0
     load_s: float = 0.0
+    is_closed: bool = False
+    """Nobody gets it any more."""
     must_leave: bool = False
     """Somebody waits for its memory: who comes now waits behind them."""
     failure: Exception | None = None
@@ -116,6 +118,7 @@ class Models:
 
     Args:
         account: The budget.
+        gpu_budget: Returns the bytes that may be held of a GPU that has so many; None: all of them.
         idle_s: An unused model leaves after so many seconds; None: never for that reason.
         tell: Hears what happens.
         clock: Monotonic seconds.
@@ -125,11 +128,13 @@ class Models:
         self,
         account: MemoryAccount,
         *,
+        gpu_budget: Callable[[int], int] | None = None,
         idle_s: float | None = None,
         tell: Tell | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._account = account
+        self._gpu_budget = gpu_budget
         self._idle_s = idle_s
         self._tell = tell
         self._clock = clock
@@ -140,6 +145,11 @@ class Models:
         self._loading: Place | None = None
         self._reaper: threading.Thread | None = None
         self._is_closed = False
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether there is a budget at all."""
+        return self._gpu_budget is not None or self._account.limit(MAIN) is not None
 
     def place(self, model: Model, *, estimate: Footprint, is_pinned: bool = False) -> Place:
         """Return a place for the model, which is not loaded yet.
@@ -176,7 +186,7 @@ class Models:
                 return use
             with self._in_line(place) as waiter:
                 while True:
-                    self._check(stop)
+                    self._check(place, stop)
                     loads = place.loads
                     if use := self._taken(place, waiter):
                         return use
@@ -208,20 +218,20 @@ class Models:
                 place.footprint = dict(footprint)
                 self._account.hold(place, footprint)
 
-    def bound(self, device: str, limit: int) -> None:
-        """Set a device's budget, once its size is known."""
-        with self._changed:
-            self._account.bound(device, limit)
-            self._changed.notify_all()
+    def meet(self, device: str, total: int) -> None:
+        """Take note of a GPU and of how many bytes it has."""
+        if self._gpu_budget is not None:
+            with self._changed:
+                self._account.bound(device, self._gpu_budget(total))
 
-    def wait_for_others(self, place: Place, timeout_s: float) -> bool:
-        """Block until somebody else lets go of a model on one of the same devices.
+    def wait_for_others(self, place: Place, timeout_s: float, *, on_gpu: bool) -> bool:
+        """Block until somebody else lets go of a model on the same GPU, or in main memory.
 
         Returns:
             Whether anybody did; at once false where nobody holds one.
         """
         with self._changed:
-            busy = [one for one in self._neighbours(place) if one.users]
+            busy = [one for one in self._neighbours(place, on_gpu=on_gpu) if one.users]
             if not busy:
                 return False
             users = sum(one.users for one in busy)
@@ -229,10 +239,15 @@ class Models:
                 lambda: self._is_closed or sum(one.users for one in busy) < users, timeout_s
             )
 
-    def evict_others(self, place: Place) -> bool:
-        """Unload every idle model on the same devices; return whether there was any."""
+    def evict_others(self, place: Place, *, on_gpu: bool) -> bool:
+        """Unload every idle model on the same GPU, or in main memory.
+
+        Returns:
+            Whether there was any.
+        """
         with self._changed:
-            victims = [one for one in self._neighbours(place) if one.is_idle and not one.is_pinned]
+            neighbours = self._neighbours(place, on_gpu=on_gpu)
+            victims = [one for one in neighbours if one.is_idle and not one.is_pinned]
             for victim in victims:
                 self._unload(victim, "evicted")
             return bool(victims)
@@ -249,6 +264,12 @@ class Models:
         """Let nobody in any more, and unload nothing: whoever owns the models closes them."""
         with self._changed:
             self._is_closed = True
+            self._changed.notify_all()
+
+    def shut(self, place: Place) -> None:
+        """Let nobody have this model any more; its owner is about to close it."""
+        with self._changed:
+            place.is_closed = True
             self._changed.notify_all()
 
     def remove(self, place: Place) -> None:
@@ -274,7 +295,7 @@ class Models:
             self._changed.notify_all()
 
     def _taken(self, place: Place, waiter: _Waiter | None = None) -> Use | None:
-        if place.state is not _State.WARM or self._is_closed:
+        if place.state is not _State.WARM or self._is_closed or place.is_closed:
             return None
         if place.must_leave and not self._is_next(waiter):
             return None
@@ -285,8 +306,8 @@ class Models:
     def _is_next(self, waiter: _Waiter | None) -> bool:
         return bool(self._waiting) and self._waiting[0] is waiter
 
-    def _check(self, stop: threading.Event | None) -> None:
-        if self._is_closed:
+    def _check(self, place: Place, stop: threading.Event | None) -> None:
+        if self._is_closed or place.is_closed:
             raise ServiceClosedError("the service was shut down")
         if stop is not None and stop.is_set():
             raise ServiceClosedError("nobody waits for the model any more")
@@ -356,15 +377,16 @@ class Models:
         place.load_s = place.loaded_at - began
         place.state, self._loading = _State.WARM, None
         place.must_leave = False
-        place.users = 1  # or else it could be taken for an idle one
+        place.users += 1  # or else it could be taken for an idle one
         self._account.hold(place, footprint)
         self._told(place, "loaded")
         use = Use(self, place)
         try:
             self._settle(place)
         except BaseException:
-            place.users = 0
-            self._unload(place, "evicted")
+            place.users -= 1
+            if not place.users:
+                self._unload(place, "evicted")
             raise
         self._changed.notify_all()
         return use
@@ -404,12 +426,13 @@ class Models:
             self._told(place, why)
             self._changed.notify_all()
 
-    def _neighbours(self, place: Place) -> list[Place]:
-        return [
-            one
-            for one in self._places
-            if one is not place and one.footprint.keys() & place.footprint.keys()
-        ]
+    def _neighbours(self, place: Place, *, on_gpu: bool) -> list[Place]:
+        """Return the models that take memory of the same kind; of all GPUs before its load."""
+        others = [one for one in self._places if one is not place and one.state is _State.WARM]
+        if not on_gpu:
+            return others
+        own = place.footprint.keys() - {MAIN}
+        return [one for one in others if (own & one.footprint.keys() if own else _on_gpu(one))]
 
     def _told(self, place: Place, what: str) -> None:
         if self._tell is not None:
@@ -450,6 +473,10 @@ def _enough(
         left = {device: size - held.get(device, 0) for device, size in left.items()}
         if all(size <= 0 for size in left.values()):
             return
+
+
+def _on_gpu(place: Place) -> bool:
+    return bool(place.footprint.keys() - {MAIN})
 
 
 def _too_large(place: Place, device: str, size: int, room: int) -> OutOfMemoryError:

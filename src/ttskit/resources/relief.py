@@ -57,6 +57,9 @@ def relieved(
         OutOfMemoryError: There was no memory after all.
         Exception: What else the engine failed with.
     """
+    if not job.relieve:
+        yield from engine.work(job, stop)
+        return
     attempt = _Attempt(engine, stop)
     yield from attempt.speak(job)
     for rung, relieve in ((Rung.RELEASE, gc.collect), (Rung.CLEAR, engine.clear_caches)):
@@ -102,7 +105,7 @@ class _Attempt:
         self.ran_out = None
         was_heard = False
         try:
-            for chunk in self._engine.synthesize(job, self._stop):
+            for chunk in self._engine.work(job, self._stop):
                 was_heard = True
                 yield chunk
         except Exception as error:
@@ -115,7 +118,8 @@ def _bare(error: Exception) -> OutOfMemoryError:
     """Return the error without what hangs on it: the frames that hold the memory."""
     ours = translated(error, "", OutOfMemoryError)
     bare = type(ours) if isinstance(ours, OutOfMemoryError) else OutOfMemoryError
-    return bare(ours.message, provider=ours.provider)
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+    return bare(ours.message, provider=ours.provider, cause=error)
 
 
 def _spoken(attempt: _Attempt, parts: list[EngineJob]) -> Iterator[EngineChunk]:

@@ -77,8 +77,12 @@ class DaemonThreads:
             self._tasks.append(queued)
             self._changed.notify()
 
-    def close(self, at_end: Callable[[], object] | None = None) -> bool:
-        """Drop what is queued; ``at_end`` runs on the last thread once no task is running.
+    def close(self, at_end: Callable[[], object] | None = None, *, drop: bool = True) -> bool:
+        """Take nothing more; ``at_end`` runs on the last thread once no task is running.
+
+        Args:
+            at_end: What is done then.
+            drop: What is queued is not done any more.
 
         Returns:
             False where it was closed before; ``at_end`` is then passed over.
@@ -89,8 +93,9 @@ class DaemonThreads:
             if at_end is not None and not self._threads:
                 self._start_thread()
             self._is_closed, self._at_end = True, at_end
-            self._tasks.clear()
-            self._lanes.clear()
+            if drop:
+                self._tasks.clear()
+                self._lanes.clear()
             self._changed.notify_all()
         return True
 

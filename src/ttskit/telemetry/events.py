@@ -188,6 +188,32 @@ class StreamEvent(_Sound):
     """Seconds until the caller had the first audible frame."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelEvent(Event):
+    """An engine's model in a worker process was loaded, or left the memory."""
+
+    name: ClassVar[str] = "model"
+
+    provider: str
+    outcome: str
+    """``loaded``; ``evicted``, for the sake of another one; or ``idle``, as nobody used it."""
+    memory: Mapping[str, int] = field(default_factory=dict, hash=False)
+    """Bytes by device: ``cpu`` is main memory, a GPU ``cuda:0``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryEvent(Event):
+    """An engine found no memory; this was done before it was asked again."""
+
+    name: ClassVar[str] = "memory"
+
+    provider: str
+    step: str
+    """``release`` what the failed attempt held, ``clear`` the engine's caches, ``split`` the text,
+    ``wait`` for another model, ``evict`` idle ones, ``cpu`` in place of the GPU, ``restart`` the
+    worker process. The next step is the next provider."""
+
+
 EventT = TypeVar("EventT", bound=Event)
 Unsubscribe = Callable[[], None]
 
@@ -199,6 +225,8 @@ _KINDS: tuple[type[Event], ...] = (
     HedgeEvent,
     UtteranceEvent,
     StreamEvent,
+    ModelEvent,
+    MemoryEvent,
 )
 
 

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from ttskit.errors import TTSError
 from ttskit.resources.engine import EngineChunk, EngineJob, JsonValue
+from ttskit.resources.relief import Rung
 from ttskit.resources.threads import Handover
 from ttskit.resources.workers.wire import Kind
 
@@ -44,9 +45,12 @@ class Job:
     Args:
         job: What is to be said.
         delivery: Where its audio goes.
+        tell: Hears of what was done about too little memory.
     """
 
-    def __init__(self, job: EngineJob, delivery: Delivery) -> None:
+    def __init__(
+        self, job: EngineJob, delivery: Delivery, tell: Callable[[Rung], object] | None = None
+    ) -> None:
         self.job = job
         self.worker: Worker | None = None
         self.is_begun = False
@@ -61,6 +65,7 @@ class Job:
         self._was_sent_again = False
         self._delivery = delivery
         self._taken = 0
+        self._tell = tell
         delivery.taken = self._take
 
     @property
@@ -72,6 +77,11 @@ class Job:
         """Hand over a part of the audio."""
         self.is_heard = True
         self._delivery.offer(chunk)
+
+    def relieved(self, rung: Rung) -> None:
+        """Say what was done because there was no memory for it."""
+        if self._tell is not None and not self.is_over:
+            self._tell(rung)
 
     def finish(self) -> None:
         """Say that there is no more audio."""

@@ -18,6 +18,7 @@ from typing import cast
 from ttskit.errors import GenerationError, ModelLoadError, ServiceClosedError, TTSError
 from ttskit.resources.engine import Engine, EngineChunk, EngineJob, JsonValue
 from ttskit.resources.failures import breaks_gpu, translated
+from ttskit.resources.relief import Rung, relieved
 from ttskit.resources.threads import DaemonThreads
 from ttskit.resources.workers.forms import (
     audio_to_plain,
@@ -25,7 +26,7 @@ from ttskit.resources.workers.forms import (
     job_from_plain,
     voice_to_plain,
 )
-from ttskit.resources.workers.memory import cap_memory
+from ttskit.resources.workers.memory import cap_memory, gpu_memory
 from ttskit.resources.workers.orphan import die_with
 from ttskit.resources.workers.relay import Relay, whose_request
 from ttskit.resources.workers.wire import START, Decoder, Frame, FrameError, Kind, encode
@@ -187,7 +188,7 @@ class Server:
             except BaseException as error:  # noqa: BLE001 - this thread's outermost edge
                 self._fail(number, error, family)
             else:
-                self._replies.send(Kind.DONE, {"id": number, "answer": reply})
+                self._done(number, {"answer": reply})
 
         self._desk.submit(answer)
 
@@ -203,15 +204,19 @@ class Server:
         try:
             if not task.stop.is_set():
                 self._replies.send(Kind.BEGUN, {"id": task.number})
-                for chunk in self._made().work(task.job, task.stop):
+                tell = partial(self._tell_relief, task)
+                for chunk in relieved(self._made(), task.job, task.stop, tell):
                     if not self._hand_over(task, chunk):
                         break
         except BaseException as error:  # noqa: BLE001 - this thread's outermost edge
             self._fail(task.number, error, GenerationError)
         else:
-            self._replies.send(Kind.DONE, {"id": task.number})
+            self._done(task.number, {})
         finally:
             self._tasks.pop(task.number, None)
+
+    def _tell_relief(self, task: _Task, rung: Rung) -> None:
+        self._replies.send(Kind.RELIEF, {"id": task.number, "rung": rung.value})
 
     def _hand_over(self, task: _Task, chunk: EngineChunk) -> bool:
         for head, payload in audio_to_plain(chunk):
@@ -219,6 +224,9 @@ class Server:
                 return False
             self._replies.send(Kind.AUDIO, {"id": task.number, **head}, payload)
         return True
+
+    def _done(self, number: int, head: Mapping[str, JsonValue]) -> None:
+        self._replies.send(Kind.DONE, {"id": number, "gpu": gpu_memory(), **head})
 
     def _fail(self, number: int, error: BaseException, family: type[TTSError]) -> None:
         head: dict[str, JsonValue] = {

@@ -59,6 +59,8 @@ class Crew:
         self._plan = plan
         self._policy = plan.policy
         self._lock = threading.Lock()
+        self._left = threading.Condition(self._lock)
+        """Told when a process has ended."""
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._keeper: threading.Thread | None = None
         self._workers: list[Worker] = []
@@ -130,6 +132,38 @@ class Crew:
         with self._lock:
             if question in self._questions:
                 self._questions.remove(question)
+
+    def rest(self, timeout_s: float) -> None:
+        """End the workers once they have done what they have; the next request starts others.
+
+        Blocks until their processes are gone, or for ``timeout_s`` seconds.
+        """
+        with self._lock:
+            leaving = [worker for worker in self._workers if worker.stays]
+            self._wanted, self._is_warm_wanted = 0, False
+            for worker in leaving:
+                worker.retire()
+            if self._jobs or self._questions:
+                self._is_warm_wanted = True
+                self._want(self._plan.workers)
+            self._wake.put(None)
+            self._left.wait_for(lambda: not set(leaving) & set(self._workers), timeout_s)
+
+    def taken(self) -> tuple[int, Mapping[str, tuple[int, int]]]:
+        """Return what all workers together take when they are loaded, judging by those that are.
+
+        Returns:
+            Bytes of main memory; and of each GPU those that are held, and all that it has.
+        """
+        with self._lock:
+            ready = [worker for worker in self._workers if worker.state is State.READY]
+        count = self._plan.workers
+        main = max((worker.size() for worker in ready), default=0)
+        gpu: dict[str, tuple[int, int]] = {}
+        for worker in ready:
+            for device, (held, total) in worker.gpu.items():
+                gpu[device] = (max(held * count, gpu.get(device, (0, 0))[0]), total)
+        return main * count, gpu
 
     def close(self, *, at_once: bool = False) -> bool:
         """End everything; return False where it was closed before.
@@ -251,6 +285,8 @@ class Crew:
                 worker.begun(frame)
             case Kind.DONE:
                 self._done(worker, frame)
+            case Kind.RELIEF:
+                worker.relief(frame)
             case Kind.FAILED:
                 self._failed(worker, frame)
             case _:
@@ -306,6 +342,7 @@ class Crew:
                 how = worker.reason or _told(code)
                 _logger.warning("%s: the engine's process ended: %s", self._plan.provider, how)
             self._resend(worker, code)
+            self._left.notify_all()
             if not self._is_closed:
                 self._give_up_if_spent()
                 self._dispatch()

@@ -13,6 +13,7 @@ from ttskit.errors import (
     TTSError,
 )
 from ttskit.resources.engine import EngineChunk, EngineJob, EngineWord, JsonValue
+from ttskit.resources.relief import Rung
 from ttskit.resources.workers.wire import PAYLOAD_LIMIT, Frame, FrameError
 from ttskit.voices import Gender, Voice
 
@@ -153,3 +154,34 @@ def _family() -> dict[JsonValue, type[TTSError]]:
             known.setdefault(kind.code, kind)
         waiting += kind.__subclasses__()
     return known
+
+
+def gpu_from_plain(plain: JsonValue) -> dict[str, tuple[int, int]]:
+    """Return what an engine holds of each GPU, and how much that has, in bytes.
+
+    Raises:
+        FrameError: That is not what it says.
+    """
+    if not isinstance(plain, dict):
+        raise FrameError("no memory of GPUs")
+    return {device: _pair(sizes) for device, sizes in plain.items()}
+
+
+def _pair(plain: JsonValue) -> tuple[int, int]:
+    match plain:
+        case [int(held), int(total)]:
+            return held, total
+        case _:
+            raise FrameError("no sizes")
+
+
+def rung_from_plain(plain: JsonValue) -> Rung:
+    """Return a step of the ladder that is climbed where memory runs out.
+
+    Raises:
+        FrameError: It is none.
+    """
+    try:
+        return Rung(plain)  # type: ignore[arg-type] # it is asked whether it is one
+    except ValueError:
+        raise FrameError("no step") from None

@@ -6,7 +6,8 @@ import json
 import os
 import sys
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -15,6 +16,8 @@ import anyio
 
 from ttskit.errors import ConfigurationError
 from ttskit.resources.engine import EngineChunk, EngineJob, JsonValue, Recipe
+from ttskit.resources.memory import MAIN, Footprint
+from ttskit.resources.relief import Rung
 from ttskit.resources.threads import Handover
 from ttskit.resources.workers.call import Delivery, Job, Question
 from ttskit.resources.workers.crew import Crew, Plan
@@ -33,6 +36,8 @@ ReplyT = TypeVar("ReplyT")
 CLOSE_TIMEOUT_S = 3.0
 """How long ``aclose`` waits for processes that were killed in the end."""
 EXIT_TIMEOUT_S = 2.0
+REST_TIMEOUT_S = 10.0
+"""How long ``rest`` waits for workers that still have something to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,8 @@ class WorkerHost:
 
     def __init__(self, recipe: Recipe, *, provider: str, settings: Settings) -> None:
         self._provider = provider
-        plan = _plan(recipe, provider, settings)
+        self._changes: dict[str, JsonValue] = {}
+        plan = _plan(recipe, provider, settings, self._changes)
         self._crew = Crew(plan)
         weakref.finalize(self, _wind_down, self._crew, os.getpid())
 
@@ -87,12 +93,18 @@ class WorkerHost:
         return await self._ask(Kind.VOICES, voices_from_plain)
 
     @asynccontextmanager
-    async def stream(self, job: EngineJob) -> AsyncIterator[AsyncIterator[EngineChunk]]:
+    async def stream(
+        self, job: EngineJob, tell: Callable[[Rung], object] | None = None
+    ) -> AsyncIterator[AsyncIterator[EngineChunk]]:
         """Run the job and give its chunks as they are made, 256 kB ahead of the reader at most.
 
         Leaving the block tells the engine to stop and does not wait until it does. A worker that
         dies before anything of the job was handed over costs nothing but time: another one does
         the job, once.
+
+        Args:
+            job: What to say.
+            tell: Hears of what was done about too little memory, in any thread.
 
         Raises:
             GenerationError: The engine failed.
@@ -101,13 +113,45 @@ class WorkerHost:
             ServiceClosedError: The host was closed before or during the job.
         """
         delivery = Delivery()
-        asked = Job(job, delivery)
+        asked = Job(job, delivery, tell)
         try:
             self._crew.submit(asked)
             yield delivery
         finally:
             delivery.close()
             self._crew.cancel(asked)
+
+    def load(self) -> Footprint:
+        """Have a worker that is ready, and return what all of them take; blocks.
+
+        Raises:
+            TTSError: As for ``start``.
+        """
+        loaded: Future[None] = Future()
+        self._crew.ask(Question(Kind.LOAD, lambda _: loaded.set_result(None), loaded.set_exception))
+        loaded.result()
+        return self.footprint()
+
+    def footprint(self) -> Footprint:
+        """Return what all workers take, once they are loaded; measured a moment ago."""
+        main, gpus = self._crew.taken()
+        return {MAIN: main, **{device: held for device, (held, _) in gpus.items()}}
+
+    def gpus(self) -> dict[str, int]:
+        """Return how many bytes each GPU has in all that a worker holds memory of."""
+        return {device: total for device, (_, total) in self._crew.taken()[1].items()}
+
+    def rest(self) -> None:
+        """End the workers, and so give all their memory back; blocks until they are gone.
+
+        The next request starts others.
+        """
+        self._crew.rest(REST_TIMEOUT_S)
+
+    def change(self, arguments: Mapping[str, JsonValue]) -> None:
+        """Have workers that are started from now on make the engine with other arguments."""
+        self._changes.clear()
+        self._changes.update(arguments)
 
     async def aclose(self) -> None:
         """Stop all jobs and end the workers; one that does not leave is killed."""
@@ -139,7 +183,12 @@ def interpreter(recipe: Recipe) -> str | None:
     return recipe.python or own or None
 
 
-def _plan(recipe: Recipe, provider: str, settings: Settings) -> Plan:
+def _plan(
+    recipe: Recipe,
+    provider: str,
+    settings: Settings,
+    changes: Mapping[str, JsonValue],
+) -> Plan:
     python = interpreter(recipe)
     same_python = recipe.python is None
     if python is None:
@@ -156,7 +205,7 @@ def _plan(recipe: Recipe, provider: str, settings: Settings) -> Plan:
             "pythonpath": os.environ.get("PYTHONPATH"),
             "provider": provider,
             "engine": engine,
-            "arguments": dict(recipe.arguments),
+            "arguments": {**recipe.arguments, **changes},
             "concurrency": settings.threads,
             "memory": settings.memory,
             "level": LOGGER.getEffectiveLevel(),

@@ -56,6 +56,8 @@ class Kind(IntEnum):
     BEAT = 38
     """The worker lives."""
     LOG = 39
+    RELIEF = 40
+    """A job found no memory; this was done before it was tried again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,13 @@ import psutil
 from ttskit.errors import GenerationError, TTSError
 from ttskit.resources.engine import JsonValue
 from ttskit.resources.workers.call import Job, Question
-from ttskit.resources.workers.forms import audio_from_plain, error_from_plain, job_to_plain
+from ttskit.resources.workers.forms import (
+    audio_from_plain,
+    error_from_plain,
+    gpu_from_plain,
+    job_to_plain,
+    rung_from_plain,
+)
 from ttskit.resources.workers.murmur import Murmur
 from ttskit.resources.workers.policy import WorkerPolicy
 from ttskit.resources.workers.wire import Frame, FrameError, Kind
@@ -91,6 +97,9 @@ class Worker:
         self._left = 0.0
         self._unmeasured = 0.0
         self._warm: int | None = None
+        self._size: int | None = None
+        self.gpu: Mapping[str, tuple[int, int]] = {}
+        """Bytes by device that it held, and that there were, when it last ended something."""
         self._recent: deque[str] = deque(maxlen=_REMEMBERED)
 
     @property
@@ -204,9 +213,16 @@ class Worker:
         if job is not None:
             job.is_begun = True
 
+    def relief(self, frame: Frame) -> None:
+        """Take note of what was done about too little memory for a job."""
+        job = self.jobs.get(frame.number("id"))
+        if job is not None:
+            job.relieved(rung_from_plain(frame.head.get("rung")))
+
     def done(self, frame: Frame) -> None:
         """Take note that a load, a job or a question ended well."""
         number = frame.number("id")
+        self.gpu = gpu_from_plain(frame.head.get("gpu"))
         if number == _LOAD and self.state is State.LOADING:
             self.state = State.READY
         elif (question := self.questions.get(number)) is not None:
@@ -304,9 +320,16 @@ class Worker:
         if self._process is None or self.is_tired:
             return
         with suppress(psutil.Error):  # it is gone; its own thread tells
-            size = psutil.Process(self._process.pid).memory_info().rss
-            self._warm = size if self._warm is None else self._warm
-            self.is_tired = size > self._warm + self._policy.growth
+            self._size = psutil.Process(self._process.pid).memory_info().rss
+            self._warm = self._size if self._warm is None else self._warm
+            self.is_tired = self._size > self._warm + self._policy.growth
+
+    def size(self) -> int:
+        """Return the bytes of main memory that it takes, as measured a moment ago."""
+        if self._size is None and self._process is not None:
+            with suppress(psutil.Error):  # it is gone
+                self._size = psutil.Process(self._process.pid).memory_info().rss
+        return self._size or 0
 
     def _ended(self, number: int) -> Job | None:
         job = self.jobs.pop(number, None)
