@@ -25,12 +25,16 @@ class CoquiSettings:
     device: str = "auto"
     runtime: str = "auto"
     threads: int = 1
+    batch: int = 1
     defaults: Mapping[str, JsonValue] = field(default_factory=dict)
     """Call options where a job does not set them."""
 
 
 class CoquiModel(ABC):
     """A model of some kind, in memory or about to be."""
+
+    together: int = 1
+    """Jobs at a time that it reads in one go; known once it is loaded."""
 
     @abstractmethod
     def voices(self) -> list[Voice]:
@@ -74,6 +78,7 @@ class CoquiEngine(Engine):
         device: ``auto``, ``cpu``, ``cuda:N`` or ``mps``.
         runtime: ``auto``, ``torch`` or ``onnx``.
         threads: Within one sentence; torch's number is the process's.
+        batch: Sentences of several jobs that are read in one go, by torch.
         agree_to_licence: The user has agreed.
         downloads: A model that is not on disk may be fetched.
         defaults: Call options where a job does not set them.
@@ -91,6 +96,7 @@ class CoquiEngine(Engine):
         device: str = "auto",
         runtime: str = "auto",
         threads: int = 1,
+        batch: int = 1,
         agree_to_licence: bool = False,
         downloads: bool = False,
         defaults: dict[str, JsonValue] | None = None,
@@ -98,13 +104,17 @@ class CoquiEngine(Engine):
         self._place = (model, config, vocoder, vocoder_config)
         self._agrees = agree_to_licence
         self._downloads = downloads
-        self._settings = CoquiSettings(voice, language, device, runtime, threads, defaults or {})
+        self._settings = CoquiSettings(
+            voice, language, device, runtime, threads, batch, defaults or {}
+        )
         self._made: CoquiModel | None = None
         self._making = threading.Lock()
 
     @override
     def load(self) -> None:
-        self._model(downloads=self._downloads).load()
+        model = self._model(downloads=self._downloads)
+        model.load()
+        self.together = model.together
 
     @override
     def voices(self) -> list[Voice]:

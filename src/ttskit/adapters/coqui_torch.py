@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import torch
+from torch.nn import functional
 from torch.nn.utils import parametrize
 from typing_extensions import override
 
@@ -64,10 +65,33 @@ class TorchLatent:
 
     def decode(self, begin: int, finish: int) -> Samples:
         """Return the sound of some frames."""
-        with torch.inference_mode():
-            sound = self.decoder(self.z[:, :, begin:finish], g=self.speaker)
-        samples: Samples = sound.flatten().float().cpu().numpy()
-        return samples
+        return decoded([(self, begin, finish)])[0]
+
+
+def decoded(pieces: Sequence[tuple[TorchLatent, int, int]]) -> list[Samples]:
+    """Return the sound of pieces of sentences of one model, made in one batch.
+
+    What is shorter than the longest is followed by silence while it is made, and then by nothing.
+
+    Args:
+        pieces: A sentence each, with the first of the piece's frames and the one behind its last.
+    """
+    longest = max(finish - begin for _, begin, finish in pieces)
+    frames = torch.cat(
+        [
+            functional.pad(latent.z[:, :, begin:finish], (0, longest - finish + begin))
+            for latent, begin, finish in pieces
+        ]
+    )
+    speakers = [latent.speaker for latent, _, _ in pieces if latent.speaker is not None]
+    with torch.inference_mode():
+        sounds = pieces[0][0].decoder(frames, g=torch.cat(speakers) if speakers else None)
+    hop = sounds.shape[-1] // longest
+    rows: list[Samples] = [
+        sound[0, : (finish - begin) * hop].float().cpu().numpy()
+        for sound, (_, begin, finish) in zip(sounds, pieces, strict=True)
+    ]
+    return rows
 
 
 class TorchVits(VitsRuntime):
@@ -91,6 +115,15 @@ class TorchVits(VitsRuntime):
 
     @override
     def latent(self, ids: list[int], manner: Manner) -> TorchLatent:
+        return self.latents([(ids, manner)])[0]
+
+    def latents(self, calls: Sequence[tuple[list[int], Manner]]) -> list[TorchLatent]:
+        """Return what sentences are to sound like, made in one batch.
+
+        Args:
+            calls: Ids and manner of each; the manners differ in speaker and language at most.
+        """
+        manner = calls[0][1]
         kept = _Kept()
         front = _sharing(self._model, waveform_decoder=kept)
         front.length_scale = manner.length_scale
@@ -98,13 +131,27 @@ class TorchVits(VitsRuntime):
         front.inference_noise_scale_dp = manner.noise_scale_dp
         who = "d_vectors" if isinstance(manner.speaker, tuple) else "speaker_ids"
         asked = {
-            name: None if number is None else torch.tensor([number], device=self._device)
-            for name, number in {who: manner.speaker, "language_ids": manner.language}.items()
+            who: self._each([manner.speaker for _, manner in calls]),
+            "language_ids": self._each([manner.language for _, manner in calls]),
+            "x_lengths": self._each([len(ids) for ids, _ in calls]),
         }
+        longest = max(len(ids) for ids, _ in calls)
+        padded = [ids + [0] * (longest - len(ids)) for ids, _ in calls]
         with self._dice(manner.seed):
-            made = front.inference(torch.tensor([ids], device=self._device), aux_input=asked)
-        durations = made["durations"].flatten().tolist()
-        return TorchLatent(made["model_outputs"], kept.speaker, durations, self._decoder)
+            made = front.inference(torch.tensor(padded, device=self._device), aux_input=asked)
+        frames = made["y_mask"].sum(dim=(1, 2)).long().tolist()
+        return [
+            TorchLatent(
+                made["model_outputs"][row : row + 1, :, : frames[row]],
+                None if kept.speaker is None else kept.speaker[row : row + 1],
+                made["durations"][row].flatten()[: len(ids)].tolist(),
+                self._decoder,
+            )
+            for row, (ids, _) in enumerate(calls)
+        ]
+
+    def _each(self, values: Sequence[int | tuple[float, ...] | None]) -> torch.Tensor | None:
+        return None if values[0] is None else torch.tensor(values, device=self._device)
 
     def _dice(self, seed: int | None) -> AbstractContextManager[object]:
         return nullcontext() if seed is None else Dice(seed, self._device)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Protocol
@@ -79,6 +80,10 @@ class VitsRuntime(Protocol):
     def latent(self, ids: list[int], manner: Manner) -> Latent:
         """Return what a sentence is to sound like."""
 
+    def joined(self) -> AbstractContextManager[None]:
+        """Say that this thread may read sentences for as long as the block lasts."""
+        return nullcontext()
+
 
 class VitsVoice:
     """Speaks through a runtime.
@@ -112,6 +117,17 @@ class VitsVoice:
             want_words: Each sentence's words come with its first piece.
             stop: Ends it between two pieces.
         """
+        with self._runtime.joined():
+            yield from self._spoken(sentences, language, manner, want_words, stop)
+
+    def _spoken(
+        self,
+        sentences: Sequence[Segment],
+        language: str | None,
+        manner: Manner,
+        want_words: bool,  # noqa: FBT001 - handed on
+        stop: threading.Event,
+    ) -> Iterator[EngineChunk]:
         offset = 0
         for sentence in sentences:
             reading = self._reader.read(sentence.text, language)

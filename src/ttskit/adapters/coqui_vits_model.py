@@ -16,6 +16,7 @@ import torch
 from TTS.config import get_from_config_or_model_args
 from typing_extensions import override
 
+from ttskit.adapters.coqui_batch import BatchedVits
 from ttskit.adapters.coqui_cast import Cast
 from ttskit.adapters.coqui_engine import CoquiModel, call_options
 from ttskit.adapters.coqui_export import GraphStore
@@ -73,6 +74,9 @@ class VitsModel(CoquiModel):
         manner = self._manner({}, voice=None, language=self._reader.languages[0])
         latent = runtime.latent([0] * _WARM_UP, manner)
         latent.decode(0, latent.frames)
+        if self._settings.batch > 1 and isinstance(runtime, TorchVits):
+            runtime = BatchedVits(runtime, most=self._settings.batch)
+            self.together = self._settings.batch
         self._voice = VitsVoice(self._reader, runtime, sample_rate=self._cast.sample_rate)
 
     @override

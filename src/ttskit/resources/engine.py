@@ -78,6 +78,9 @@ class Engine(ABC):
 
     concurrent: ClassVar[bool] = False
     """Whether several threads may call ``synthesize`` on one instance at the same time."""
+    together: int = 1
+    """Jobs at a time that a worker process gives it, because it makes them in batches faster than
+    one by one. Set by ``load``, which knows the device."""
     stop_s: ClassVar[float] = 2.0
     """Seconds within which a job that was told to stop has ended. A worker process whose engine
     takes longer is killed and replaced, so say more where one step of the model takes more."""
@@ -121,9 +124,10 @@ class Engine(ABC):
         return (self.synthesize if job.recording is None else self.convert)(job, stop)
 
     def clear_caches(self) -> None:  # noqa: B027 - most engines keep nothing
-        """Give back memory that is kept only to be faster, such as torch's for its GPU.
+        """Give back memory that is kept only to be faster.
 
-        Called when memory ran out, between two tries.
+        Called when memory ran out, between two tries. What torch keeps of a GPU is given back
+        without it.
         """
 
     def close(self) -> None:  # noqa: B027 - most engines hold nothing

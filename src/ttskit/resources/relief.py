@@ -11,10 +11,12 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 
 from ttskit.errors import OutOfMemoryError
 from ttskit.resources.engine import Engine, EngineChunk, EngineJob, EngineWord
 from ttskit.resources.failures import is_out_of_memory, translated
+from ttskit.resources.gpu import empty_caches
 from ttskit.text.segment import cut
 
 SHORTEST_SPLIT = 40
@@ -62,7 +64,7 @@ def relieved(
         return
     attempt = _Attempt(engine, stop)
     yield from attempt.speak(job)
-    for rung, relieve in ((Rung.RELEASE, gc.collect), (Rung.CLEAR, engine.clear_caches)):
+    for rung, relieve in ((Rung.RELEASE, gc.collect), (Rung.CLEAR, partial(_clear, engine))):
         if attempt.ran_out is None:
             return
         tell(rung)
@@ -76,6 +78,11 @@ def relieved(
         yield from _spoken(attempt, parts)
     if attempt.ran_out is not None:
         raise attempt.ran_out
+
+
+def _clear(engine: Engine) -> None:
+    engine.clear_caches()
+    empty_caches()
 
 
 def halves(job: EngineJob) -> list[EngineJob]:

@@ -18,6 +18,7 @@ from typing import cast
 from ttskit.errors import GenerationError, ModelLoadError, ServiceClosedError, TTSError
 from ttskit.resources.engine import Engine, EngineChunk, EngineJob, JsonValue
 from ttskit.resources.failures import breaks_gpu, translated
+from ttskit.resources.gpu import gpu_memory
 from ttskit.resources.relief import Rung, relieved
 from ttskit.resources.threads import DaemonThreads
 from ttskit.resources.workers.forms import (
@@ -26,7 +27,7 @@ from ttskit.resources.workers.forms import (
     job_from_plain,
     voice_to_plain,
 )
-from ttskit.resources.workers.memory import cap_memory, gpu_memory
+from ttskit.resources.workers.memory import cap_memory
 from ttskit.resources.workers.orphan import die_with
 from ttskit.resources.workers.relay import Relay, whose_request
 from ttskit.resources.workers.wire import START, Decoder, Frame, FrameError, Kind, encode
@@ -106,6 +107,7 @@ class Server:
         self._replies = replies
         self._tasks: dict[int, _Task] = {}
         self._engine: Engine | None = None
+        self._concurrency = 1
         self._jobs: DaemonThreads | None = None
         self._desk = DaemonThreads(2, name="desk")
         self._provider = ""
@@ -154,13 +156,11 @@ class Server:
             cap_memory(cast("int | None", recipe.head.get("memory")))
             maker = _found(str(recipe.head.get("engine")))
             self._engine = maker(**recipe.mapping("arguments"))
-            most = recipe.number("concurrency") if self._engine.concurrent else 1
-            self._jobs = DaemonThreads(most, name="engine")
+            self._concurrency = recipe.number("concurrency") if self._engine.concurrent else 1
         except BaseException as error:  # noqa: BLE001 - this thread's outermost edge
             self._replies.send(Kind.MADE, {"error": self._plain(error, ModelLoadError)})
         else:
-            facts: dict[str, JsonValue] = {"jobs": most, "stop_s": float(self._engine.stop_s)}
-            self._replies.send(Kind.MADE, facts)
+            self._replies.send(Kind.MADE, {"stop_s": float(self._engine.stop_s)})
 
     def _beat(self) -> None:
         never = threading.Event()
@@ -168,8 +168,11 @@ class Server:
             self._replies.send(Kind.BEAT)
 
     def _load(self) -> JsonValue:
-        self._made().load()
-        return None
+        engine = self._made()
+        engine.load()
+        most = max(self._concurrency, engine.together)
+        self._jobs = DaemonThreads(most, name="engine")
+        return {"jobs": most}
 
     def _list_voices(self) -> JsonValue:
         return [voice_to_plain(voice) for voice in self._made().voices()]

@@ -156,6 +156,19 @@ def _family() -> dict[JsonValue, type[TTSError]]:
     return known
 
 
+def jobs_from_plain(plain: JsonValue) -> int:
+    """Return how many jobs at a time a worker takes, as it says when it is loaded.
+
+    Raises:
+        FrameError: It does not say so.
+    """
+    match plain:
+        case {"jobs": int(jobs)} if jobs > 0:
+            return jobs
+        case _:
+            raise FrameError("no number of jobs")
+
+
 def gpu_from_plain(plain: JsonValue) -> dict[str, tuple[int, int]]:
     """Return what an engine holds of each GPU, and how much that has, in bytes.
 

@@ -18,6 +18,7 @@ from ttskit.resources.workers.forms import (
     error_from_plain,
     gpu_from_plain,
     job_to_plain,
+    jobs_from_plain,
     rung_from_plain,
 )
 from ttskit.resources.workers.murmur import Murmur
@@ -199,7 +200,6 @@ class Worker:
             return None
         if "error" in frame.head:
             return error_from_plain(frame.mapping("error"), self._provider)
-        self.capacity = max(1, frame.number("jobs"))
         stop_s = frame.head.get("stop_s")
         self._stop_s = stop_s if isinstance(stop_s, float) else self._stop_s
         self.state = State.MADE
@@ -224,6 +224,7 @@ class Worker:
         number = frame.number("id")
         self.gpu = gpu_from_plain(frame.head.get("gpu"))
         if number == _LOAD and self.state is State.LOADING:
+            self.capacity = jobs_from_plain(frame.head.get("answer"))
             self.state = State.READY
         elif (question := self.questions.get(number)) is not None:
             question.answer(frame.head.get("answer"))
