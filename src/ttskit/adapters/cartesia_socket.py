@@ -17,7 +17,6 @@ from ttskit.adapters.cartesia_replies import Event
 from ttskit.adapters.refusals import Refusals
 from ttskit.adapters.replies import InlineAudio
 from ttskit.adapters.timing import WordFinder
-from ttskit.errors import InvalidResponseError
 from ttskit.resilience.now import now
 from ttskit.resources.http.lines import Keeping, Line
 from ttskit.resources.http.websocket import Message
@@ -113,11 +112,6 @@ class ContextAudio(InlineAudio[Message]):
             self._line.end()
         self._size += len(event.data)
         return event.data
-
-    @override
-    def finish(self) -> None:
-        if not self._line.is_whole:
-            raise InvalidResponseError("the stream ended before the speech did")
 
     def _note_words(self, event: Event) -> None:
         """Take the times of words, which may run on from the context's beginning."""

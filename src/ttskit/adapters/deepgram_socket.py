@@ -14,7 +14,6 @@ from typing_extensions import override
 
 from ttskit.adapters.refusals import Refusals
 from ttskit.adapters.replies import InlineAudio, Shape
-from ttskit.errors import InvalidResponseError
 from ttskit.resilience.now import now
 from ttskit.resources.http.lines import Keeping, Line
 from ttskit.resources.http.websocket import Message
@@ -97,8 +96,3 @@ class TurnAudio(InlineAudio[Message]):
         if told.type == self._end:
             self._line.end()
         return b""
-
-    @override
-    def finish(self) -> None:
-        if not self._line.is_whole:
-            raise InvalidResponseError("the stream ended before the speech did")

@@ -16,7 +16,6 @@ from ttskit.adapters.lmnt_replies import Element
 from ttskit.adapters.refusals import Refusals
 from ttskit.adapters.replies import InlineAudio, Shape
 from ttskit.adapters.timing import WordFinder
-from ttskit.errors import InvalidResponseError
 from ttskit.resources.http.lines import Keeping, Line, Sealed
 from ttskit.resources.http.websocket import Message
 
@@ -85,11 +84,6 @@ class FlushAudio(InlineAudio[Message]):
             self._words.extend(self._finder.finish())
             self._line.end()
         return b""
-
-    @override
-    def finish(self) -> None:
-        if not self._line.is_whole:
-            raise InvalidResponseError("the stream ended before the speech did")
 
     def _note(self, elements: tuple[Element, ...]) -> None:
         """Take what is new: each message tells all since the last flush."""
