@@ -25,7 +25,7 @@ from ttskit.adapters.azure_formats import Format, azure_id, bare, bare_rate, our
 from ttskit.adapters.base import AudioSource, TimedText, Utterance
 from ttskit.adapters.replies import InlineAudio, Shape
 from ttskit.adapters.timing import WordFinder
-from ttskit.errors import InvalidResponseError, NetworkError, RateLimitedError, TTSError
+from ttskit.errors import InvalidResponseError, RateLimitedError, TTSError
 from ttskit.resources.http.client import MAX_AUDIO_BYTES, HTTPClient
 from ttskit.resources.http.websocket import Message, WebSocket
 from ttskit.text.spans import Offsets
@@ -76,7 +76,7 @@ async def timed_speech(
         closes=CLOSES,
     )
     async with opened as socket:
-        await _send(socket, _asked(request_id, document, azure_id(form)))
+        await socket.say(_asked(request_id, document, azure_id(form)))
         chunks = _Speech(_Turn(socket), words)
         await chunks.begin()
         yield AudioSource(
@@ -116,16 +116,6 @@ def _text_frame(path: str, fields: Mapping[str, str], body: str) -> str:
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     head = {"X-Timestamp": now, "Path": path, **fields}
     return "\r\n".join([*(f"{name}:{value}" for name, value in head.items()), "", body])
-
-
-async def _send(socket: WebSocket, messages: Iterable[str]) -> None:
-    try:
-        for message in messages:
-            await socket.send(message)
-    except NetworkError:
-        async for _ in socket:  # who closed it at once may have said why
-            pass
-        raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,15 @@ from contextlib import contextmanager
 import anyio
 import pytest
 import trustme
+from anyio.abc import ByteStream
+from typing_extensions import override
+from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 from websockets.sync.server import ServerConnection, serve
+from websockets.uri import parse_uri
 
 from tests.resources.http.conftest import anything_goes
 from tests.resources.http.raw_server import RawServer
@@ -29,9 +35,11 @@ from ttskit.errors import (
     RateLimitedError,
     TTSError,
 )
-from ttskit.resources.http.address import Address
+from ttskit.resources.http.address import Address, Origin
 from ttskit.resources.http.client import HTTPClient, Reply
 from ttskit.resources.http.pools import HTTPOptions, Pools
+from ttskit.resources.http.websocket import Handshake, WebSocket
+from ttskit.resources.http.wire import Way
 from ttskit.testing import CancelSweep
 
 pytestmark = pytest.mark.anyio
@@ -57,6 +65,10 @@ def serving(handler: Handler, **settings: object) -> Iterator[str]:
 def echo(connection: ServerConnection) -> None:
     for message in connection:
         connection.send(message)
+
+
+def closing(code: int) -> Frame:
+    return Frame(Opcode.CLOSE, Close(code, "").serialize())
 
 
 @pytest.fixture
@@ -173,6 +185,52 @@ async def test_who_sends_to_a_closed_socket_is_told_why_it_was_closed(pools: Poo
                 await anext(socket)
             with pytest.raises(RateLimitedError):
                 await socket.send("too late")
+
+
+class LeftUnheard(ByteStream):
+    """A connection whose peer has said its last words and gone: they can still be read."""
+
+    def __init__(self, words: bytes) -> None:
+        self._words = words
+
+    @override
+    async def receive(self, max_bytes: int = 65_536) -> bytes:
+        words, self._words = self._words[:max_bytes], self._words[max_bytes:]
+        if not words:
+            raise anyio.BrokenResourceError
+        return words
+
+    @override
+    async def send(self, item: bytes) -> None:
+        raise anyio.BrokenResourceError
+
+    @override
+    async def send_eof(self) -> None:
+        raise anyio.BrokenResourceError
+
+    @override
+    async def aclose(self) -> None:
+        """It is closed already."""
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ([Frame(Opcode.TEXT, b"about to")], NetworkError),
+        ([closing(1000)], NetworkError),
+    ],
+    ids=["no reason", "a farewell"],
+)
+async def test_who_was_hung_up_on_in_mid_sentence_learns_why(
+    words: list[Frame], kind: type[TTSError]
+) -> None:
+    stream = LeftUnheard(b"".join(frame.serialize(mask=False) for frame in words))
+    handshake = Handshake(Origin("http", "a.example", 80), "/", {}, closes={4429: RateLimitedError})
+    protocol = ClientProtocol(parse_uri("ws://a.example/"), state=State.OPEN)
+    opened = WebSocket(stream, protocol, handshake, Way())
+    with pytest.raises(kind) as caught:
+        await opened.say(["one", "two"])
+    assert type(caught.value) is kind
 
 
 async def test_a_connection_that_breaks_is_an_error(pools: Pools) -> None:

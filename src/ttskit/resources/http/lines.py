@@ -237,13 +237,7 @@ class Lines(Generic[MemoryT]):
     async def _begun(self, one: _Open[MemoryT], opening: Opening[MemoryT]) -> Message:
         """Send what an utterance begins with and return the first answer."""
         try:
-            try:
-                for message in opening(one.memory):
-                    await one.socket.send(message)
-            except NetworkError:
-                async for _ in one.socket:  # who closed it at once may have said why
-                    pass
-                raise
+            await one.socket.say(opening(one.memory))
             return await _next(one.socket)
         except BaseException:
             await one.socket.aclose()

@@ -9,7 +9,7 @@ import base64
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -126,6 +126,23 @@ class WebSocket:
         except InvalidState:
             raise self._ended(self._farewell() or NO_FAREWELL) from None
         await self.flush()
+
+    async def say(self, messages: Iterable[Message]) -> None:
+        """Send messages that are answered only when all have come.
+
+        A server that closes the socket meanwhile may have said why: what it meant is raised, and
+        what it said before, which belongs to no answer, is passed over.
+
+        Raises:
+            TTSError: As ``send`` and reading raise.
+        """
+        try:
+            for message in messages:
+                await self.send(message)
+        except NetworkError:
+            async for _ in self:
+                pass
+            raise
 
     def __aiter__(self) -> WebSocket:
         return self
