@@ -216,10 +216,11 @@ class LeftUnheard(ByteStream):
 @pytest.mark.parametrize(
     ("words", "kind"),
     [
+        ([Frame(Opcode.TEXT, b"about to"), closing(4429)], RateLimitedError),
         ([Frame(Opcode.TEXT, b"about to")], NetworkError),
         ([closing(1000)], NetworkError),
     ],
-    ids=["no reason", "a farewell"],
+    ids=["a reason", "none", "a farewell"],
 )
 async def test_who_was_hung_up_on_in_mid_sentence_learns_why(
     words: list[Frame], kind: type[TTSError]

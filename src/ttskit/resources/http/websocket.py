@@ -214,7 +214,12 @@ class WebSocket:
         with anyio.move_on_after(self._silence_s) as clock:
             await receive(self._stream, self._protocol, self._origin)
             self.take(self._protocol.events_received())
-            await self.flush()
+            try:
+                await self.flush()
+            except NetworkError:
+                if self._farewell() is None:
+                    raise
+                # It did not wait for our farewell, but it has said why it went.
         if clock.cancelled_caught:
             raise ProviderTimeoutError(f"{self._origin} sends nothing")
 
