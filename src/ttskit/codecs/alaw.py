@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
-from numpy.typing import NDArray
 
-from ttskit.codecs.pcm import AnySamples, Samples, to_int16
+from ttskit.codecs.companding import Integers, compress, expand
+from ttskit.codecs.pcm import AnySamples, Samples
 
 _EVEN_BITS = 0x55
 """Turned over on the line, so that silence is no row of equal bits."""
@@ -19,7 +17,7 @@ _SIGN = 0x80
 
 def to_alaw(samples: AnySamples) -> bytes:
     """Return the samples as interleaved A-law, one byte each; beyond full scale is clipped."""
-    return _codes()[to_int16(samples).view(np.uint16)].tobytes()
+    return compress(samples, _code)
 
 
 def from_alaw(data: bytes | bytearray | memoryview, *, channels: int = 1) -> Samples:
@@ -28,31 +26,26 @@ def from_alaw(data: bytes | bytearray | memoryview, *, channels: int = 1) -> Sam
     Raises:
         ValueError: The bytes end within a frame.
     """
-    samples = _values()[np.frombuffer(data, np.uint8)]
-    return samples if channels == 1 else samples.reshape(-1, channels)
+    return expand(data, _linear, channels=channels)
 
 
-@cache
-def _codes() -> NDArray[np.uint8]:
-    """The code of each 16-bit sample, by its bits taken as an unsigned number."""
-    linear = np.arange(65_536, dtype=np.uint16).view(np.int16).astype(np.int32)
+def _code(linear: Integers) -> Integers:
     magnitude = np.minimum(np.abs(linear) >> 4, _LARGEST)
     exponent = np.floor(np.log2(np.maximum(magnitude, 16))).astype(np.int32) - 4
     # The lowest two segments have steps of the same size; each further one doubles them.
     segment = np.where(magnitude < 16, 0, exponent + 1)  # noqa: PLR2004 - steps of a segment
     mantissa = (magnitude >> exponent) & 0x0F
     sign = np.where(linear < 0, 0, _SIGN)
-    codes: NDArray[np.uint8] = ((sign | (segment << 4) | mantissa) ^ _EVEN_BITS).astype(np.uint8)
-    return codes
+    code: Integers = (sign | (segment << 4) | mantissa) ^ _EVEN_BITS
+    return code
 
 
-@cache
-def _values() -> Samples:
-    code = np.arange(256, dtype=np.int32) ^ _EVEN_BITS
+def _linear(code: Integers) -> Integers:
+    code = code ^ _EVEN_BITS
     segment, mantissa = (code >> 4) & 0x07, code & 0x0F
     # In the middle of the step: half of one is added, and the one that a segment begins with.
     magnitude = ((mantissa << 4) + 8 + np.where(segment > 0, 0x100, 0)) << np.maximum(
         segment - 1, 0
     )
-    linear: NDArray[np.int32] = np.where(code & _SIGN, magnitude, -magnitude)
-    return (linear / 32768.0).astype(np.float32)
+    linear: Integers = np.where(code & _SIGN, magnitude, -magnitude)
+    return linear

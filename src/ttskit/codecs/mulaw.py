@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
-from numpy.typing import NDArray
 
-from ttskit.codecs.pcm import AnySamples, Samples, to_int16
+from ttskit.codecs.companding import Integers, compress, expand
+from ttskit.codecs.pcm import AnySamples, Samples
 
 _BIAS = 132
 """Added before the logarithm, on the 16-bit scale (33 on G.711's 14-bit one)."""
@@ -17,7 +15,7 @@ _LARGEST = 32_635
 
 def to_mulaw(samples: AnySamples) -> bytes:
     """Return the samples as interleaved µ-law, one byte each; beyond full scale is clipped."""
-    return _codes()[to_int16(samples).view(np.uint16)].tobytes()
+    return compress(samples, _code)
 
 
 def from_mulaw(data: bytes | bytearray | memoryview, *, channels: int = 1) -> Samples:
@@ -26,25 +24,19 @@ def from_mulaw(data: bytes | bytearray | memoryview, *, channels: int = 1) -> Sa
     Raises:
         ValueError: The bytes end within a frame.
     """
-    samples = _values()[np.frombuffer(data, np.uint8)]
-    return samples if channels == 1 else samples.reshape(-1, channels)
+    return expand(data, _linear, channels=channels)
 
 
-@cache
-def _codes() -> NDArray[np.uint8]:
-    """The code of each 16-bit sample, by its bits taken as an unsigned number."""
-    linear = np.arange(65_536, dtype=np.uint16).view(np.int16).astype(np.int32)
+def _code(linear: Integers) -> Integers:
     magnitude = np.minimum(np.abs(linear), _LARGEST) + _BIAS
     exponent = np.floor(np.log2(magnitude)).astype(np.int32) - 7
     mantissa = (magnitude >> (exponent + 3)) & 0x0F
     sign = np.where(linear < 0, 0x80, 0)
-    codes: NDArray[np.uint8] = (~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8)
-    return codes
+    code: Integers = ~(sign | (exponent << 4) | mantissa) & 0xFF
+    return code
 
 
-@cache
-def _values() -> Samples:
-    code = ~np.arange(256, dtype=np.int32) & 0xFF
+def _linear(code: Integers) -> Integers:
+    code = ~code & 0xFF
     magnitude = ((((code & 0x0F) << 3) + _BIAS) << ((code >> 4) & 0x07)) - _BIAS
-    linear = np.where(code & 0x80, -magnitude, magnitude)
-    return (linear / 32768.0).astype(np.float32)
+    return np.where(code & 0x80, -magnitude, magnitude)
