@@ -14,36 +14,16 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
+from paragraph import PARAGRAPH, timed
 from TTS.api import TTS
 
 from tests.engines.coqui_voice import make_voice
 from ttskit import TTSService
 
-SENTENCES = (
-    "In the grey morning light, the lighthouse keeper climbed the stairs with a lamp in his hand.",
-    "Far below him the sea was breaking over the rocks.",
-    "He had lived alone on the island for nearly twenty years.",
-    "Every evening he wrote a few lines in a heavy leather book.",
-    "Ships passed in the distance, but none of them ever stopped.",
-    "In winter the storms were so loud that he could not sleep.",
-    "Then he would sit by the fire and think of his brother.",
-    "His brother had gone to sea when they were both very young.",
-    "Nobody had heard from him since the spring of that year.",
-    "One morning a letter arrived with a stamp he did not know.",
-)
-PARAGRAPH = " ".join(SENTENCES)
 FASTER, SOONER = 1.4, 15.0
 """Targets: times as fast in total, times as soon in the first audio."""
-
-
-def timed(work: Callable[[], object]) -> float:
-    """Return the seconds that ``work`` takes."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def streamed(tts: TTSService) -> tuple[float, float]:
