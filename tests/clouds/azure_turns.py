@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import http
 import json
-import logging
 import re
 import socket
 import struct
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -21,7 +19,7 @@ import numpy as np
 from typing_extensions import override
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
-from websockets.sync.server import ServerConnection, serve
+from websockets.sync.server import ServerConnection
 
 from tests.clouds.contract import KEY, audio
 from ttskit.adapters.base import Utterance
@@ -224,21 +222,6 @@ def _in_turn(message: Message, request_id: str) -> Message:
 def send(connection: ServerConnection, messages: Iterable[Message]) -> None:
     for message in messages:
         connection.send(message)
-
-
-@contextmanager
-def serving(turns: Turns) -> Iterator[str]:
-    """Serve turns in threads, and give the base URL that the adapter is given."""
-    logger = logging.getLogger("turns under test")
-    logger.disabled = True
-    with serve(turns, "127.0.0.1", 0, process_request=turns.judge, logger=logger) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.socket.getsockname()[1]}"
-        finally:
-            server.shutdown()
-            thread.join(5)
 
 
 class BothServer(FaultyServer):

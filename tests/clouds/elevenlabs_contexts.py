@@ -5,16 +5,13 @@ from __future__ import annotations
 import base64
 import http
 import json
-import logging
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
-from websockets.sync.server import ServerConnection, serve
+from websockets.sync.server import ServerConnection
 
 from tests.clouds.contract import KEY, audio, spoken
 from tests.clouds.socket_server import Sound, sounds
@@ -207,18 +204,3 @@ def _alignment(
 def send(connection: ServerConnection, messages: list[dict[str, object]]) -> None:
     for message in messages:
         connection.send(json.dumps(message))
-
-
-@contextmanager
-def serving(contexts: Contexts) -> Iterator[str]:
-    """Serve in threads, and give the base URL."""
-    logger = logging.getLogger("contexts under test")
-    logger.disabled = True
-    with serve(contexts, "127.0.0.1", 0, process_request=contexts.judge, logger=logger) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.socket.getsockname()[1]}"
-        finally:
-            server.shutdown()
-            thread.join(5)

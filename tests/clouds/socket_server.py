@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http
 import json
-import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -14,8 +13,9 @@ from dataclasses import dataclass, field
 import anyio
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
-from websockets.sync.server import ServerConnection, serve
+from websockets.sync.server import ServerConnection
 
+from tests.listening import listening
 from ttskit.codecs.pcm import Samples
 from ttskit.testing.modem import Modem
 
@@ -112,23 +112,8 @@ class Sockets:
 @contextmanager
 def serving(sockets: Sockets) -> Iterator[str]:
     """Serve and give the base URL; at the end nothing may have been wrong with what came."""
-    logger = logging.getLogger("sockets under test")
-    logger.disabled = True
-    with serve(
-        sockets,
-        "127.0.0.1",
-        0,
-        process_request=sockets.process,
-        logger=logger,
-        close_timeout=0.1,
-    ) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.socket.getsockname()[1]}"
-        finally:
-            server.shutdown()
-            thread.join(5)
+    with listening(sockets, sockets.process, close_timeout=0.1) as url:
+        yield url
     assert sockets.complaints == []
 
 

@@ -17,10 +17,10 @@ from pydantic import ValidationError
 from typing_extensions import override
 
 from tests.clouds.azure_turns import BothServer, Turns
-from tests.clouds.azure_turns import serving as serving_turns
 from tests.clouds.contract import KEY, CloudContract, audio, spoken
 from tests.clouds.opening import opened
 from tests.clouds.telephony import TAGS, telephony_wav
+from tests.listening import listening
 from ttskit.adapters.azure import AzureAdapter, AzureOptions
 from ttskit.adapters.azure_formats import Format, azure_id, bare_rate, ours
 from ttskit.adapters.azure_ssml import billed, document, element, inner
@@ -126,7 +126,7 @@ def voices(received: Received) -> bytes | Reply:
 def serving() -> Iterator[FaultyServer]:
     turns = Turns(NAMES)
     with (
-        serving_turns(turns) as sockets,
+        listening(turns, turns.judge) as sockets,
         BothServer(sockets)
         .serve(SPEECH, speech, content_type="audio/basic")
         .serve(LIST, voices, content_type="application/json") as server,

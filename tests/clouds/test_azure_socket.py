@@ -32,11 +32,11 @@ from tests.clouds.azure_turns import (
     heard,
     metadata,
     send,
-    serving,
     told,
 )
 from tests.clouds.contract import KEY
 from tests.clouds.test_azure import NAMES, VOICES
+from tests.listening import listening
 from tests.resources.http.raw_server import RawServer
 from ttskit import AsyncTTSService
 from ttskit.adapters.azure import AzureAdapter, AzureOptions
@@ -93,7 +93,7 @@ class Service:
 @pytest.fixture
 def service() -> Iterator[Service]:
     turns = Turns(NAMES, listing=json.dumps(VOICES).encode())
-    with serving(turns) as url:
+    with listening(turns, turns.judge) as url:
         yield Service(turns, url)
     assert not turns.complaints
 

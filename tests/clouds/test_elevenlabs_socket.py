@@ -15,7 +15,8 @@ import pytest
 from websockets.sync.server import ServerConnection
 
 from tests.clouds.contract import KEY
-from tests.clouds.elevenlabs_contexts import Contexts, send, serving
+from tests.clouds.elevenlabs_contexts import Contexts, send
+from tests.listening import listening
 from ttskit import AsyncTTSService
 from ttskit.adapters.base import AudioSource, TimedText, Utterance
 from ttskit.adapters.elevenlabs import ElevenLabsAdapter
@@ -51,7 +52,7 @@ class Service:
 @pytest.fixture
 def service() -> Iterator[Service]:
     contexts = Contexts({DEFAULT_VOICE, "my clone/1"})
-    with serving(contexts) as url:
+    with listening(contexts, contexts.judge) as url:
         yield Service(contexts, url)
     assert not contexts.complaints
 

@@ -7,8 +7,7 @@ import logging
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 
 import anyio
 import pytest
@@ -20,9 +19,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import State
-from websockets.sync.server import ServerConnection, serve
+from websockets.sync.server import ServerConnection
 from websockets.uri import parse_uri
 
+from tests.listening import listening
 from tests.resources.http.conftest import anything_goes
 from tests.resources.http.raw_server import RawServer
 from ttskit.errors import (
@@ -44,22 +44,6 @@ from ttskit.testing import CancelSweep
 
 pytestmark = pytest.mark.anyio
 KEY = "sk-canary-55e1c9a3f7"
-Handler = Callable[[ServerConnection], None]
-
-
-@contextmanager
-def serving(handler: Handler, **settings: object) -> Iterator[str]:
-    """Serve sockets in threads, and give the URL that a client is given."""
-    logger = logging.getLogger("server under test")
-    logger.disabled = True
-    with serve(handler, "127.0.0.1", 0, logger=logger, **settings) as server:  # type: ignore[arg-type]
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.socket.getsockname()[1]}"
-        finally:
-            server.shutdown()
-            thread.join(5)
 
 
 def echo(connection: ServerConnection) -> None:
@@ -102,7 +86,7 @@ async def test_messages_go_both_ways(pools: Pools) -> None:
         seen.append(connection.request)
         echo(connection)
 
-    with serving(handler) as url:
+    with listening(handler) as url:
         opened = client(pools, url).websocket("/speak", query={"model": "a b"})
         async with opened as socket:
             for message in ("héllo", b"\x00\xff", "", "x" * 300_000):
@@ -119,7 +103,7 @@ async def test_fragments_are_one_message(pools: Pools) -> None:
         connection.send(iter([b"1", b"2"]))
         connection.ping()
 
-    with serving(handler) as url:
+    with listening(handler) as url:
         async with client(pools, url).websocket("/") as socket:
             assert [message async for message in socket] == ["one two three", b"12"]
 
@@ -129,7 +113,7 @@ async def test_pings_are_answered_while_reading(pools: Pools) -> None:
         connection.ping().wait(5)
         connection.send("pong came")
 
-    with serving(handler) as url:
+    with listening(handler) as url:
         async with client(pools, url).websocket("/") as socket:
             assert await anext(socket) == "pong came"
 
@@ -139,7 +123,7 @@ async def test_one_task_reads_while_another_sends(pools: Pools) -> None:
         for number in range(200):
             await socket.send(f"{number}")  # type: ignore[attr-defined]
 
-    with serving(echo) as url:
+    with listening(echo) as url:
         async with client(pools, url).websocket("/") as socket, anyio.create_task_group() as tasks:
             tasks.start_soon(say, socket)
             assert [await anext(socket) for _ in range(200)] == [str(n) for n in range(200)]
@@ -163,7 +147,7 @@ async def test_the_closing_code_says_how_it_ended(
         connection.send("last words")
         connection.close(code, "the reason may quote the text")
 
-    with serving(handler) as url:
+    with listening(handler) as url:
         async with client(pools, url).websocket("/", closes={4429: RateLimitedError}) as socket:
             assert await anext(socket) == "last words"
             if kind is None:
@@ -179,7 +163,7 @@ async def test_who_sends_to_a_closed_socket_is_told_why_it_was_closed(pools: Poo
     def handler(connection: ServerConnection) -> None:
         connection.close(4429)
 
-    with serving(handler) as url:
+    with listening(handler) as url:
         async with client(pools, url).websocket("/", closes={4429: RateLimitedError}) as socket:
             with pytest.raises(RateLimitedError):
                 await anext(socket)
@@ -239,7 +223,7 @@ async def test_a_connection_that_breaks_is_an_error(pools: Pools) -> None:
         connection.send("half a")
         connection.socket.shutdown(socket.SHUT_RDWR)
 
-    with serving(handler) as url:
+    with listening(handler) as url:
         async with client(pools, url).websocket("/") as opened:
             assert await anext(opened) == "half a"
             with pytest.raises(NetworkError):
@@ -250,7 +234,7 @@ async def test_a_server_that_falls_silent_is_left(anyio_backend: str) -> None:
     del anyio_backend
     pools = Pools(HTTPOptions(silence_s=0.2))
     with (
-        serving(echo) as url,
+        listening(echo) as url,
         anyio.fail_after(5),
         pytest.raises(ProviderTimeoutError) as caught,
     ):
@@ -271,7 +255,7 @@ async def test_leaving_tells_the_server(pools: Pools) -> None:
             codes.append(error.rcvd.code if error.rcvd else None)
         ended.set()
 
-    with serving(handler) as url:
+    with listening(handler) as url:
         async with client(pools, url).websocket("/") as socket:
             await socket.send("hello")
         assert await anyio.to_thread.run_sync(ended.wait, 5)
@@ -290,7 +274,7 @@ async def test_a_refused_handshake_is_judged_as_a_reply(pools: Pools, status: in
 
     seen: list[tuple[int, bytes]] = []
     with (
-        serving(echo, process_request=refuse) as url,
+        listening(echo, refuse) as url,
         pytest.raises(AuthenticationError) as caught,
     ):
         async with client(pools, url, judge).websocket("/"):
@@ -329,7 +313,7 @@ async def test_a_port_that_is_closed_is_an_error(pools: Pools) -> None:
 
 
 async def test_a_cancelled_call_leaves_nothing(pools: Pools) -> None:
-    with serving(echo) as url:
+    with listening(echo) as url:
 
         async def work() -> None:
             async with client(pools, url).websocket("/") as socket:
@@ -342,7 +326,7 @@ async def test_a_cancelled_call_leaves_nothing(pools: Pools) -> None:
 
 async def test_keys_and_texts_reach_no_log(pools: Pools, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    with serving(echo) as url:
+    with listening(echo) as url:
         async with client(pools, url).websocket("/") as socket:
             await socket.send("a very private text")
             await anext(socket)
@@ -360,7 +344,7 @@ async def test_a_socket_over_tls_checks_the_certificate(
     authority.cert_pem.write_to_path(file)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(context)
-    with serving(echo, ssl=context) as url:
+    with listening(echo, ssl=context) as url:
         secure = url.replace("http://127.0.0.1", "https://localhost")
         async with client(Pools(HTTPOptions(ca_file=file)), secure).websocket("/") as opened:  # type: ignore[arg-type]
             await opened.send("safe")
@@ -373,7 +357,7 @@ async def test_a_socket_over_tls_checks_the_certificate(
 async def test_a_socket_goes_through_a_proxy(anyio_backend: str) -> None:
     del anyio_backend
     seen: list[bytes] = []
-    with serving(echo) as url:
+    with listening(echo) as url:
         port = int(url.rpartition(":")[2])
 
         def tunnel(connection: socket.socket, request: bytes, count: int) -> bool:
