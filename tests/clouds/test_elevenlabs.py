@@ -430,14 +430,8 @@ ADAM = "pNInz6obpgDQGcFmaJgB"
 TALK = Utterance("Who is it?\nNobody.", turns=(Turn((0, 10), None), Turn((11, 18), ADAM)))
 
 
-class TestElevenLabsV3(CloudContract):
+class TestElevenLabsV3(TestElevenLabs):
     """The model with dialogues."""
-
-    @pytest.fixture
-    @override
-    def server(self) -> Iterator[FaultyServer]:
-        with FaultyServer(answer) as server:
-            yield server
 
     @pytest.fixture
     @override

@@ -115,9 +115,7 @@ MEMBERS: Mapping[str, object] = {
     "audio_effects": EFFECTS,
 }
 QUERY: Mapping[str, object] = {"enable_logging": True, "optimize_streaming_latency": 3}
-
-
-@pytest.mark.parametrize(
+CALLS = pytest.mark.parametrize(
     ("form", "timestamps", "call"),
     [
         ("pcm_24000", Timestamps.NONE, "stream"),
@@ -126,6 +124,10 @@ QUERY: Mapping[str, object] = {"enable_logging": True, "optimize_streaming_laten
         ("wav_16000", Timestamps.WORD, "convert_with_timestamps"),
     ],
 )
+"""Of the SDK, with what has us ask the same."""
+
+
+@CALLS
 async def test_speech(
     server: FaultyServer, sdk: ElevenLabs, form: str, timestamps: Timestamps, call: str
 ) -> None:
@@ -179,15 +181,7 @@ async def test_lists(server: FaultyServer, sdk: ElevenLabs) -> None:
     assert [meaning(one) for one in server.requests[len(theirs) :]] == theirs
 
 
-@pytest.mark.parametrize(
-    ("form", "timestamps", "call"),
-    [
-        ("pcm_24000", Timestamps.NONE, "stream"),
-        ("mp3_44100_128", Timestamps.WORD, "stream_with_timestamps"),
-        ("wav_16000", Timestamps.NONE, "convert"),
-        ("wav_16000", Timestamps.WORD, "convert_with_timestamps"),
-    ],
-)
+@CALLS
 async def test_dialogue(
     server: FaultyServer, sdk: ElevenLabs, form: str, timestamps: Timestamps, call: str
 ) -> None:
