@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.clouds import test_cartesia_socket as sockets
 from tests.clouds.contract import KEY
 from tests.clouds.opening import opened, taken
-from tests.clouds.parity import meaning
+from tests.clouds.parity import SENTENCES, Conversation, conversation, meaning, stream_ours
 from tests.clouds.test_cartesia import KATIE, adapter_of, cartesia
+from ttskit.adapters import cartesia_socket
 from ttskit.adapters.base import Utterance
 from ttskit.request import Timestamps
 from ttskit.testing import FaultyServer
@@ -109,3 +112,56 @@ async def test_the_list_of_voices(server: FaultyServer) -> None:
     async with opened(adapter_of(server)) as adapter:
         await adapter.voices()
     assert [meaning(one, names) for one in server.requests] == theirs
+
+
+def stream_theirs(url: str) -> None:
+    from cartesia import Cartesia
+
+    socket_url = url.replace("http", "ws", 1)
+    with (
+        Cartesia(api_key=KEY, websocket_base_url=socket_url) as client,
+        client.tts.websocket_connect() as connection,
+    ):
+        context = connection.context(
+            model_id="sonic-3",
+            voice=KATIE,
+            output_format={"container": "raw", "encoding": "pcm_s16le", "sample_rate": 16_000},
+            language="pt",
+            generation_config={"emotion": "calm", "volume": 1.5},
+            pronunciation_dict_id="dict",
+            add_timestamps=True,
+            use_normalized_timestamps=False,
+        )
+        for one in SENTENCES:
+            context.push(f"{one} ", flush=True)
+        context.no_more_inputs()
+        assert [event.type for event in context.receive()][-1] == "done"
+
+
+def first_context(said: Conversation) -> Conversation:
+    """Leave out what was said after the first context, and its random name."""
+    messages = said.messages
+    end = [bool(one["continue"]) for one in messages].index(False) + 1
+    assert len({one["context_id"] for one in messages[:end]}) == 1
+    return replace(said, messages=[{**one, "context_id": ""} for one in messages[:end]])
+
+
+@pytest.mark.filterwarnings("ignore:connect.. must be used:DeprecationWarning")  # by the SDK
+def test_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cartesia_socket, "CONTEXT_S", 60.0)  # the machine may be a slow one
+    streams = sockets.TestCartesiaStreams()
+    section: dict[str, object] = {
+        "model": "sonic-3",
+        "voice": KATIE,
+        "language": "pt",
+        "sample_rate": 16_000,
+        "emotion": "calm",
+        "volume": 1.5,
+        "pronunciation_dict_id": "dict",
+    }
+    names = ("authorization", "cartesia-version")
+    theirs = conversation(streams, stream_theirs, names)
+    # The second stream waits until the end of the first one's context has been said.
+    ours = conversation(streams, lambda url: stream_ours(streams, url, times=2, **section), names)
+    assert len(theirs.messages) == len(SENTENCES) + 1
+    assert first_context(ours) == first_context(theirs)

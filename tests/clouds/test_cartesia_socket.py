@@ -19,7 +19,10 @@ from ttskit.adapters.cartesia import VERSION
 from ttskit.errors import ProviderUnavailableError, QuotaExceededError, RateLimitedError, TTSError
 from ttskit.testing import transcribe
 
-TERMS = {"model_id", "voice", "output_format", "language", "add_timestamps"}
+TERMS = {
+    "model_id", "voice", "output_format", "language", "generation_config", "pronunciation_dict_id",
+    "add_timestamps", "use_normalized_timestamps",
+}  # fmt: skip
 STEP = 4_001
 """Bytes of a chunk, which may end within a sample."""
 
@@ -40,7 +43,7 @@ def talk(sockets: Sockets, connection: ServerConnection) -> None:
         asked = json.loads(sockets.receive(connection))
         context, transcript = asked.pop("context_id"), asked.pop("transcript")
         goes_on, flush = asked.pop("continue"), asked.pop("flush", False)
-        assert asked.keys() <= TERMS | {"use_normalized_timestamps"}
+        assert asked.keys() <= TERMS
         assert asked["output_format"]["container"] == "raw"
         assert terms.setdefault(context, asked) == asked, "the terms changed within a context"
         about = {"context_id": context, "status_code": 206, "done": False}

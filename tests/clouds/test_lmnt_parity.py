@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 
+from tests.clouds import test_lmnt_socket as sockets
 from tests.clouds.contract import KEY
 from tests.clouds.opening import opened, taken
-from tests.clouds.parity import meaning
+from tests.clouds.parity import SENTENCES, conversation, meaning, stream_ours
 from tests.clouds.test_lmnt import adapter_of, lmnt
 from ttskit.adapters.base import Utterance
 from ttskit.request import Timestamps
@@ -84,3 +86,32 @@ async def test_voices_and_account(server: FaultyServer) -> None:
         await adapter.voices()
         await adapter.check()
     assert [meaning(one, HEADERS) for one in server.requests] == theirs
+
+
+async def stream_theirs(url: str) -> None:
+    from lmnt import AsyncLmnt
+
+    async with AsyncLmnt(api_key=KEY, base_url=url) as client:
+        session = await client.speech.sessions.create(
+            voice="ava", format="pcm_s16le", language="pt", return_timestamps=True,
+            sample_rate=16_000,
+        )  # fmt: skip
+        for one in SENTENCES:
+            await session.send_text(one)
+            nonce = await session.send_flush()
+            async for told in session:
+                if told.type == "flush_complete" and told.nonce == nonce:
+                    break
+        await session.close()
+
+
+def test_a_stream() -> None:
+    streams = sockets.TestLMNTStreams()
+    theirs = conversation(streams, lambda url: anyio.run(stream_theirs, url))
+    ours = conversation(
+        streams,
+        lambda url: stream_ours(streams, url, voice="ava", language="pt", sample_rate=16_000),
+    )
+    assert theirs.messages[0]["X-API-Key"] == KEY
+    theirs.messages[0].setdefault("type", "init")  # its schema's default, which it leaves out
+    assert ours == theirs
