@@ -62,6 +62,16 @@ class ConfiguredProvider:
         return self.adapter_class(self.options, provider=self.name)
 
 
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A provider that was made: its adapter and its section of the settings."""
+
+    adapter: Adapter[AdapterOptions]
+    settings: ProviderSettings
+    is_routed: bool = True
+    """Asked without being named."""
+
+
 class Registry:
     """All adapters that are installed or registered; entry points are read on first use.
 

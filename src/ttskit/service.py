@@ -8,25 +8,19 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING, Literal, Self
 
 from ttskit.adapters.base import Adapter, AdapterOptions, Capabilities, Requirement
 from ttskit.audio import Audio
 from ttskit.config import ProviderSettings, Settings, load_settings
 from ttskit.errors import InvalidParameterError, ServiceClosedError
-from ttskit.registry import Registry, secret_values
+from ttskit.registry import Registry, Seat
 from ttskit.request import SpeechOptions, SpeechRequest
 from ttskit.voices import Catalogue, Voice
 
 if TYPE_CHECKING:
-    from ttskit.config.settings import HTTPSettings
-    from ttskit.config.units import MemoryLimit
     from ttskit.portal import Portal
-    from ttskit.resources.host import Placement
-    from ttskit.resources.http.pools import HTTPOptions
     from ttskit.resources.streams import StreamRegistry
-    from ttskit.routing.provider import Place
     from ttskit.routing.script import Text
     from ttskit.routing.studio import Studio
     from ttskit.speech import SpeechStream, SyncSpeechStream
@@ -272,7 +266,9 @@ class AsyncTTSService:
         if self._is_closed:
             raise ServiceClosedError("the service was shut down")
         if self._studio is None:
-            self._studio = _studio(
+            from ttskit.assembly import assembled  # numpy and anyio load on first use
+
+            self._studio = assembled(
                 self.settings, self._seats, self._desk(), self._registry.secret_variables()
             )
         return self._studio
@@ -284,10 +280,10 @@ class AsyncTTSService:
             self._streams = StreamRegistry(idle_s=self.settings.resources.stream_idle)
         return self._streams
 
-    def _seats_of(self, providers: Providers | None) -> list[_Seat]:
+    def _seats_of(self, providers: Providers | None) -> list[Seat]:
         if providers is None:
             return [
-                _Seat(one.create(), one.settings, is_routed=one.is_routed)
+                Seat(one.create(), one.settings, is_routed=one.is_routed)
                 for one in self._registry.build(self.settings)
             ]
         if isinstance(providers, Mapping):
@@ -295,7 +291,7 @@ class AsyncTTSService:
                 adapter.provider = name
         adapters = providers.values() if isinstance(providers, Mapping) else providers
         configured = self.settings.providers
-        return [_Seat(one, configured.get(one.provider) or ProviderSettings()) for one in adapters]
+        return [Seat(one, configured.get(one.provider) or ProviderSettings()) for one in adapters]
 
 
 class TTSService:
@@ -431,16 +427,6 @@ def synthesize(
         return service.synthesize(text, ssml=ssml, **options)
 
 
-@dataclass(frozen=True, slots=True)
-class _Seat:
-    """An adapter and its section of the settings."""
-
-    adapter: Adapter[AdapterOptions]
-    settings: ProviderSettings
-    is_routed: bool = True
-    """Asked without being named."""
-
-
 class _Thread:
     """The portal of a blocking service, made on first use: it brings AnyIO with it."""
 
@@ -482,122 +468,3 @@ def _stream_options(
     if (text is None) == (ssml is None):
         raise InvalidParameterError("give exactly one of text and ssml")
     return SpeechOptions.build(**options)
-
-
-def _place(seat: _Seat) -> Place:
-    from ttskit.routing.guard import GuardSettings
-    from ttskit.routing.provider import Place
-
-    own = seat.settings
-    return Place(
-        default_voice=own.voice,
-        is_routed=seat.is_routed,
-        price=own.price,
-        guard=GuardSettings(
-            limits=own.limits,
-            breaker=own.breaker,
-            retry=own.retry,
-            budget=own.budget,
-            timeouts=own.timeouts,
-        ),
-    )
-
-
-def _studio(
-    settings: Settings, seats: Sequence[_Seat], desk: Desk, secret_variables: frozenset[str]
-) -> Studio:
-    from ttskit.resilience.hedge import Hedging
-    from ttskit.resilience.now import now
-    from ttskit.resources.host import Engines, Resources  # numpy and anyio load on first use
-    from ttskit.resources.references import ReferenceOptions
-    from ttskit.resources.shelf import Shelf
-    from ttskit.resources.workers.environment import Secrets
-    from ttskit.routing.booth import Policy
-    from ttskit.routing.hedge import observing
-    from ttskit.routing.provider import Provider
-    from ttskit.routing.script import Layout
-    from ttskit.routing.strategy import Chooser, Strategy
-    from ttskit.routing.studio import Studio
-
-    def first_audio(provider: str) -> float | None:
-        measured = desk.book.of(provider).time_to_first_audio
-        return None if measured is None else measured.p50
-
-    hedge = settings.routing.hedge
-    hedging = Hedging(hedge, clock=now) if hedge.enabled else None
-
-    tell = desk.tell if hedging is None else observing(desk.tell, hedging)
-    gpu_memory = settings.resources.gpu_memory
-    resources = Resources(
-        tell=desk.tell,
-        downloads=settings.resources.downloads,
-        threads=settings.resources.threads,
-        http=_http(settings.resources.http),
-        shelf=None if settings.resources.voices_max_age is None else Shelf(),
-        voices_max_age_s=settings.resources.voices_max_age,
-        engines=Engines(
-            placements={seat.adapter.provider: _placement(seat.settings) for seat in seats},
-            secrets=Secrets(
-                secret_variables,
-                frozenset().union(*(secret_values(seat.adapter.options) for seat in seats)),
-            ),
-            memory=_memory(settings.resources.memory),
-            gpu_budget=None if gpu_memory is None else gpu_memory.of,
-            idle_s=settings.resources.idle_unload,
-        ),
-        references=ReferenceOptions(
-            directories=settings.resources.reference_directories,
-            shortest_s=settings.resources.reference_shortest,
-            longest_s=settings.resources.reference_longest,
-            cache_bytes=settings.resources.reference_cache,
-        ),
-    )
-    return Studio(
-        [Provider(seat.adapter, resources, _place(seat), tell=tell) for seat in seats],
-        settings.voices,
-        resources=resources,
-        layout=Layout(
-            language=None,
-            fast_start=settings.text.fast_start,
-            utterance_characters=settings.text.utterance_characters,
-            max_characters=settings.text.max_characters,
-        ),
-        within=settings.output.directory,
-        tell=tell,
-        chooser=Chooser(
-            Strategy(settings.routing.strategy),
-            first_audio=first_audio,
-            random=Random(),  # noqa: S311 - explorations are no secret
-        ),
-        policy=Policy(settings.routing.ask_others_when_rejected, hedging),
-    )
-
-
-def _placement(section: ProviderSettings) -> Placement:
-    from ttskit.resources.host import Placement
-
-    return Placement(
-        section.isolation, section.workers, section.worker_memory, is_pinned=section.pinned
-    )
-
-
-def _memory(limit: MemoryLimit | None) -> int | None:
-    """Return the bytes of main memory that the setting means."""
-    if limit is None or limit.share is None:
-        return None if limit is None else limit.size
-    from ttskit.resources.memory import machine_memory
-
-    return limit.of(machine_memory())
-
-
-def _http(settings: HTTPSettings) -> HTTPOptions:
-    from ttskit.resources.http.pools import HTTPOptions
-
-    return HTTPOptions(
-        transport=settings.transport,
-        proxy=settings.proxy.get_secret_value() if settings.proxy else None,
-        ca_file=settings.ca_file,
-        trust_env=settings.trust_env,
-        connect_s=settings.connect,
-        silence_s=settings.silence,
-    )
