@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,8 +16,11 @@ from ttskit.adapters.base import (
     Requirement,
 )
 from ttskit.adapters.coqui_engine import CoquiEngine
+from ttskit.adapters.coqui_files import is_hub_name, kind_of, local_files
+from ttskit.adapters.coqui_kinds import hub_kind, narrowed
 from ttskit.adapters.local import LocalAdapter
 from ttskit.adapters.options import CallOptions
+from ttskit.errors import ModelLoadError
 from ttskit.resources.engine import Recipe
 
 _Scale = Annotated[float, Field(gt=0, le=10)]
@@ -83,7 +87,7 @@ class CoquiOptions(AdapterOptions):
 
 
 class CoquiAdapter(LocalAdapter[CoquiOptions]):
-    """One model of Coqui."""
+    """One model of Coqui; what it can do is narrowed to its kind where that is known."""
 
     name = "coqui"
     capabilities = Capabilities(
@@ -101,6 +105,11 @@ class CoquiAdapter(LocalAdapter[CoquiOptions]):
     )
     call_model = CoquiCallOptions
     isolation = "process"  # torch and onnxruntime
+
+    def __init__(self, options: CoquiOptions, *, provider: str | None = None) -> None:
+        super().__init__(options, provider=provider)
+        able, language = type(self).capabilities, options.language
+        self.capabilities = narrowed(able, _kind(options), language=language)
 
     @override
     def engine(self, *, downloads: bool) -> Recipe:
@@ -126,6 +135,14 @@ class CoquiAdapter(LocalAdapter[CoquiOptions]):
             },
             on_cpu=None if options.device == "cpu" else {"device": "cpu"},
         )
+
+
+def _kind(options: CoquiOptions) -> str | None:
+    if is_hub_name(options.model):
+        return hub_kind(options.model)
+    with suppress(ModelLoadError):  # whoever loads it will say so
+        return kind_of(local_files(options.model, config=_text(options.config)).config)
+    return None
 
 
 def _text(path: Path | None) -> str | None:

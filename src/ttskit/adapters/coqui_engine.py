@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing_extensions import override
 
 from ttskit.adapters.coqui_files import CoquiFiles, is_hub_name, kind_of, local_files
+from ttskit.adapters.coqui_kinds import SPECTROGRAM, VITS
 from ttskit.errors import DependencyMissingError, InvalidParameterError, ModelLoadError
 from ttskit.resources.engine import Engine, EngineChunk, EngineJob, JsonValue
 from ttskit.voices import Voice
@@ -152,10 +153,14 @@ def _made(files: CoquiFiles, settings: CoquiSettings) -> CoquiModel:
 def _class_for(kind: str) -> Callable[[CoquiFiles, CoquiSettings], CoquiModel]:
     # Each imports Coqui, which is optional and takes two seconds.
     with importing():
-        if kind == "vits":
+        if kind == VITS:
             from ttskit.adapters.coqui_vits_model import VitsModel
 
             return VitsModel
+        if kind in SPECTROGRAM:
+            from ttskit.adapters.coqui_spectrogram import SpectrogramModel
+
+            return SpectrogramModel
     raise ModelLoadError(f"a model of the kind {kind[:40]!r} cannot be run")
 
 

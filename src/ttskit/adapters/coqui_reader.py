@@ -15,11 +15,15 @@ from TTS.tts.utils.languages import LanguageManager, normalize_language
 from TTS.tts.utils.speakers import SpeakerManager
 from TTS.tts.utils.text.tokenizer import TTSTokenizer
 
+from ttskit.adapters.coqui_cast import Cast
 from ttskit.adapters.coqui_reading import BLANK, END, Reading
 from ttskit.text.segment import Segment, Segmenter
 
 if TYPE_CHECKING:
     from coqpit import Coqpit
+
+    from ttskit.adapters.coqui_engine import CoquiSettings
+    from ttskit.adapters.coqui_files import CoquiFiles
 
 Speaker: TypeAlias = int | tuple[float, ...]
 
@@ -97,6 +101,20 @@ class Reader:
                 yield character, tokenizer.characters.char_to_id(character)
             except KeyError:
                 continue
+
+
+def cast_of(
+    files: CoquiFiles, reader: Reader, settings: CoquiSettings, *, sample_rate: int
+) -> Cast:
+    """Return who speaks in a model as it is configured."""
+    return Cast(
+        files.name,
+        reader.speakers,
+        reader.languages,
+        sample_rate,
+        settings.voice,
+        settings.language,
+    )
 
 
 def sentences(text: str, language: str | None, *, longest: int = 400) -> list[Segment]:

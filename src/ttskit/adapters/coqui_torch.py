@@ -125,7 +125,7 @@ class TorchVits(VitsRuntime):
         """
         manner = calls[0][1]
         kept = _Kept()
-        front = _sharing(self._model, waveform_decoder=kept)
+        front = sharing(self._model, waveform_decoder=kept)
         front.length_scale = manner.length_scale
         front.inference_noise_scale = manner.noise_scale
         front.inference_noise_scale_dp = manner.noise_scale_dp
@@ -170,8 +170,11 @@ class _Kept(torch.nn.Module):  # type: ignore[misc] # torch is not followed
         return z
 
 
-def _sharing(model: torch.nn.Module, **replaced: torch.nn.Module) -> torch.nn.Module:
-    """Return the model with settings of its own, the same weights, and some parts replaced."""
+def sharing(model: torch.nn.Module, **replaced: torch.nn.Module) -> torch.nn.Module:
+    """Return the model with settings of its own, the same weights, and some parts replaced.
+
+    Coqui keeps settings of a call on the model; so every call has a model of its own.
+    """
     shared = copy.copy(model)
     shared.__dict__["_modules"] = dict(model.named_children()) | replaced
     return shared

@@ -17,12 +17,11 @@ from TTS.config import get_from_config_or_model_args
 from typing_extensions import override
 
 from ttskit.adapters.coqui_batch import BatchedVits
-from ttskit.adapters.coqui_cast import Cast
 from ttskit.adapters.coqui_engine import CoquiModel, call_options
 from ttskit.adapters.coqui_export import GraphStore
 from ttskit.adapters.coqui_loading import choose_device, load_model, loading, read_settings
 from ttskit.adapters.coqui_onnx import OnnxVits
-from ttskit.adapters.coqui_reader import Reader, sentences
+from ttskit.adapters.coqui_reader import Reader, cast_of, sentences
 from ttskit.adapters.coqui_torch import TorchVits, decoder_of
 from ttskit.adapters.coqui_vits import Manner, VitsRuntime, VitsVoice
 from ttskit.errors import ConfigurationError, ModelLoadError, UnsupportedFeatureError
@@ -53,14 +52,8 @@ class VitsModel(CoquiModel):
         self._config = read_settings(files)
         with loading(files.name):
             self._reader = Reader(self._config)
-        self._cast = Cast(
-            files.name,
-            self._reader.speakers,
-            self._reader.languages,
-            int(self._config.audio.sample_rate),
-            settings.voice,
-            settings.language,
-        )
+        rate = int(self._config.audio.sample_rate)
+        self._cast = cast_of(files, self._reader, settings, sample_rate=rate)
         self._voice: VitsVoice | None = None
 
     @override

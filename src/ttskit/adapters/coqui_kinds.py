@@ -1,0 +1,74 @@
+"""The kinds of Coqui's models, by ``model`` of their settings, and what each can do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ttskit.adapters.base import EMULATED, NATIVE, UNSUPPORTED, Capabilities
+
+VITS, XTTS = "vits", "xtts"
+SCALED = frozenset({"align_tts", "fast_pitch", "fast_speech", "fastspeech2", "forward_tts"}) | {
+    "glow_tts",
+    "speedy_speech",
+}
+"""Kinds that draw spectrograms and can be told how long sounds last."""
+SPECTROGRAM = SCALED | {"delightful_tts", "neuralhmm_tts", "overflow", "tacotron", "tacotron2"}
+KINDS = SPECTROGRAM | {VITS, XTTS}
+CHARACTERS = {
+    "ar": 166,
+    "cs": 186,
+    "de": 253,
+    "en": 250,
+    "es": 239,
+    "fr": 273,
+    "hi": 150,
+    "hu": 224,
+    "it": 213,
+    "ja": 71,
+    "ko": 95,
+    "nl": 251,
+    "pl": 224,
+    "pt": 203,
+    "ru": 182,
+    "tr": 226,
+    "zh": 82,
+}
+"""Of one piece of text, by language, that XTTS says whole; coqui-tts 0.28.0, ``tokenizer.py``."""
+
+
+def narrowed(able: Capabilities, kind: str | None, *, language: str | None) -> Capabilities:
+    """Return what a model can do; everything where its kind is not known.
+
+    Args:
+        able: What all kinds can do.
+        kind: As its settings or Coqui's list call it.
+        language: The configured one.
+    """
+    if kind == VITS:
+        return replace(able, cloning=UNSUPPORTED)
+    if kind == XTTS:
+        root = (language or "en").split("-")[0].lower()
+        return replace(
+            able,
+            languages=frozenset(CHARACTERS),
+            word_timestamps=EMULATED,
+            speed_range=(0.5, 2.0),
+            max_characters=CHARACTERS.get(root, min(CHARACTERS.values())),
+        )
+    if kind in SPECTROGRAM:
+        return replace(
+            able,
+            streaming=UNSUPPORTED,
+            word_timestamps=EMULATED,
+            speed=NATIVE if kind in SCALED else UNSUPPORTED,
+            cloning=UNSUPPORTED,
+        )
+    return able
+
+
+def hub_kind(name: str) -> str | None:
+    """Return the kind that a name of Coqui's list ends with: ``…/tacotron2-DDC``, ``…/xtts_v2``."""
+    last = name.rsplit("/", 1)[-1].lower().replace("glow-tts", "glow_tts")
+    last = last.replace("neural_hmm", "neuralhmm_tts").replace("speedy-speech", "speedy_speech")
+    known = (kind for kind in sorted(KINDS, key=len, reverse=True) if last.startswith(kind))
+    return next(known, None)
