@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,9 @@ _NAMES = ("model.pth", "model_file.pth", "model_file.pth.tar", "best_model.pth",
 _HUB_NAME = re.compile(r"(tts_models|vocoder_models|voice_conversion_models)/[^/]+/[^/]+/[^/]+")
 _WHOLE_FOLDER = frozenset({"xtts", "bark", "tortoise"})
 """Kinds that load themselves from a folder."""
+OPENVOICE, KNNVC = "openvoice", "knnvc"
+"""Kinds whose files are not like those of others: the settings of the first are its makers' own,
+and the second has no weights of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ def local_files(
     Raises:
         ModelLoadError: One of them is missing.
     """
-    weights, settings = _pair(Path(model).expanduser(), config)
+    weights, settings = _own_pair(Path(model).expanduser(), config)
     voice = _pair(Path(vocoder).expanduser(), vocoder_config) if vocoder else (None, None)
     place = weights.parent if kind_of(settings) in _WHOLE_FOLDER else weights
     return CoquiFiles(weights.parent.name or weights.stem, place, settings, *voice)
@@ -70,7 +74,7 @@ def kind_of(config: Path) -> str:
         kind = json.loads(text).get("model")
     except (OSError, ValueError, AttributeError) as error:
         raise ModelLoadError(f"the settings {config.name} cannot be read") from error
-    return str(kind).lower()
+    return OPENVOICE if isinstance(kind, dict) else str(kind).lower()
 
 
 def find_weights(folder: Path) -> Path | None:
@@ -80,6 +84,30 @@ def find_weights(folder: Path) -> Path | None:
             return folder / name
     others = sorted(folder.glob("*.pth"))
     return others[0] if len(others) == 1 else None
+
+
+def settings_in(folder: Path) -> Path | None:
+    """Return the settings nearest to the top of a folder; None where it has none."""
+    found = sorted(folder.rglob(CONFIG), key=lambda path: len(path.parts))
+    return found[0] if found else None
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder holds settings and the weights that they are for."""
+    settings = folder / CONFIG
+    if find_weights(folder) is not None:
+        return settings.is_file()
+    with suppress(ModelLoadError):  # there are none, or damaged ones
+        return kind_of(settings) == KNNVC
+    return False
+
+
+def _own_pair(path: Path, config: str | None) -> tuple[Path, Path]:
+    """Return weights and settings of a model; where it has none of its own, the settings twice."""
+    settings = Path(config).expanduser() if config else path / CONFIG
+    if path.is_dir() and settings.is_file() and kind_of(settings) == KNNVC:
+        return settings, settings
+    return _pair(path, config)
 
 
 def _pair(path: Path, config: str | None) -> tuple[Path, Path]:

@@ -1,32 +1,27 @@
 """Models of Coqui's own list: found on disk, or downloaded where that is allowed.
 
-Imports Coqui: import it where it is used. Read: coqui-tts 0.28.0, ``manage.py``.
+Imports Coqui: import it where it is used. Read: coqui-tts 0.28.0, ``manage.py``. Its list names no
+hashes. What comes from the hub, the hub's own client keeps by content and checks.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import shutil
-import threading
-import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ttskit.adapters.coqui_files import CONFIG, CoquiFiles, find_weights, is_hub_name, local_files
+from ttskit.adapters.coqui_download import Progress, failures, fetch, size_of, sole, unpack
+from ttskit.adapters.coqui_files import CoquiFiles, is_hub_name, is_whole, local_files, settings_in
 from ttskit.errors import ConfigurationError, ModelLoadError
 
 if TYPE_CHECKING:
     from TTS.utils.manage import ModelManager
 
 _LOGGER = logging.getLogger(__name__)
-_AGREED = "tos_agreed.txt"
-"""The file by which Coqui knows that somebody agreed; without it, it asks on the terminal."""
-_PROGRESS_S = 5.0
-"""Seconds between two lines of the log about a download."""
-_MB = 1_000_000
 
 
 def hub_files(
@@ -49,6 +44,7 @@ def hub_files(
     Raises:
         ConfigurationError: The list has no such model, or its licence is not agreed to.
         ModelLoadError: It is not on disk, and cannot be fetched.
+        StorageFullError: The disk has no room for it.
     """
     if manager is None:
         from TTS.utils.manage import ModelManager
@@ -56,11 +52,43 @@ def hub_files(
         manager = ModelManager(progress_bar=False)
     shelf = _Hub(manager, downloads=downloads, agreed=agreed)
     chosen = vocoder or shelf.item(model).get("default_vocoder")
+    own = shelf.folder(model)
     sound = chosen
     if chosen and is_hub_name(str(chosen)):
         sound = str(shelf.folder(str(chosen)))
-    files = local_files(str(shelf.folder(model)), vocoder=str(sound) if sound else None)
+    files = local_files(str(own), vocoder=str(sound) if sound else None)
     return CoquiFiles(model, files.checkpoint, files.config, files.vocoder, files.vocoder_config)
+
+
+def hub_piece(url: str, place: Path, *, downloads: bool) -> Path:
+    """Return a file that several of Coqui's models need besides their own.
+
+    Args:
+        url: Where Coqui has it.
+        place: Where Coqui keeps it on disk.
+        downloads: It may be fetched.
+
+    Raises:
+        ModelLoadError: It is not on disk, and cannot be fetched.
+        StorageFullError: The disk has no room for it.
+    """
+    if place.is_file():
+        return place
+    _require(place.name, downloads=downloads, otherwise="put it beside the model's settings")
+    with failures(place.name), sole(place, place.name):
+        if not place.is_file():
+            _LOGGER.info("downloading %s", place.name)
+            with Progress(place.name) as arrived:
+                fetch(url, place, arrived)
+    return place
+
+
+def _require(name: str, *, downloads: bool, otherwise: str) -> None:
+    if not downloads:
+        raise ModelLoadError(
+            f"{name} is not on disk, and downloads are off; resources: {{downloads: true}} "
+            f"allows them, or {otherwise}"
+        )
 
 
 class _Hub:
@@ -96,12 +124,18 @@ class _Hub:
                 f"read {_licence_page(item)} and set agree_to_licence: true"
             )
         there = self._on_disk(name, item)
-        if there is None and not self._downloads:
-            raise ModelLoadError(
-                f"{name} is not on disk, and downloads are off; resources: {{downloads: true}} "
-                "allows them, or set model to a path"
-            )
-        return there or self._fetched(name, item)
+        if there is not None:
+            return there
+        _require(name, downloads=self._downloads, otherwise="set model to a path")
+        with failures(name, *_hub_errors()):
+            if "repo_id" in item:
+                self._fetch_repository(name, item)
+            else:
+                self._fetch_archive(name, item)
+        there = self._on_disk(name, item)
+        if there is None:
+            raise ModelLoadError(f"what was downloaded of {name} is no model")
+        return there
 
     def _names(self) -> list[str]:
         return [
@@ -116,74 +150,98 @@ class _Hub:
         return Path(self._manager.output_prefix) / name.replace("/", "--")
 
     def _on_disk(self, name: str, item: Mapping[str, object]) -> Path | None:
-        folder: Path | None = self._own_folder(name)
-        if "repo_id" in item:
-            folder = _snapshot(str(item["repo_id"]))
-        whole = folder is not None and find_weights(folder) and (folder / CONFIG).is_file()
-        return folder if whole else None
+        folder = _snapshot(item) if "repo_id" in item else self._own_folder(name)
+        settings = None if folder is None else settings_in(folder)
+        return settings.parent if settings and is_whole(settings.parent) else None
 
-    def _fetched(self, name: str, item: Mapping[str, object]) -> Path:
+    def _fetch_repository(self, name: str, item: Mapping[str, object]) -> None:
+        from huggingface_hub import constants, snapshot_download
+        from huggingface_hub.file_download import repo_folder_name
+
+        _tell_licence(name, item)
+        repository = repo_folder_name(repo_id=str(item["repo_id"]), repo_type="model")
+        blobs = Path(constants.HF_HUB_CACHE) / repository / "blobs"
+        with Progress(name, lambda: size_of(blobs)), _without_bars():
+            snapshot_download(**_wanted(item))
+
+    def _fetch_archive(self, name: str, item: Mapping[str, object]) -> None:
+        """Fetch a release into a folder that gets its name when it is whole."""
+        from TTS.utils.manage import ModelManager
+
         folder = self._own_folder(name)
-        # What an earlier download left unfinished, Coqui would take for the whole.
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        if item.get("tos_required"):
-            (folder / _AGREED).write_text("agree_to_licence: true\n")
-        _LOGGER.info("downloading %s (licence: %s)", name, item.get("license") or "not known")
-        try:
-            with _told(name, folder):
-                if "repo_id" not in item:
-                    self._manager.create_dir_and_download_model(name, dict(item), folder)
-                self._manager.download_model(name)
-        except (OSError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
-            # Failures of requests and of the hub's own client are OSErrors.
-            shutil.rmtree(folder, ignore_errors=True)
-            raise ModelLoadError(
-                f"{name} could not be downloaded ({type(error).__name__}); is there a network?"
-            ) from error
-        there = self._on_disk(name, item)
-        if there is None:
-            raise ModelLoadError(f"what was downloaded of {name} is no model")
-        return there
+        with sole(folder, name):
+            if self._on_disk(name, item) is not None:
+                return  # another process was sooner
+            _tell_licence(name, item)
+            room = folder.with_name(f".{folder.name}.part")
+            shutil.rmtree(room, ignore_errors=True)  # of a process that was killed
+            try:
+                staged = ModelManager(output_prefix=room, progress_bar=False)
+                staged.models_dict = self._manager.models_dict
+                whole = Path(staged.output_prefix) / folder.name
+                whole.mkdir(parents=True)
+                if "github_rls_url" in item:
+                    archive = room / "archive.zip"
+                    with Progress(name) as arrived:
+                        fetch(str(item["github_rls_url"]), archive, arrived)
+                    unpack(archive, whole)
+                staged.download_model(name)  # it is there: Coqui makes its settings fit its files
+                # What an earlier download of Coqui's left unfinished, Coqui would take for whole.
+                shutil.rmtree(folder, ignore_errors=True)
+                whole.replace(folder)
+            finally:
+                shutil.rmtree(room, ignore_errors=True)
 
 
-def _snapshot(repository: str) -> Path | None:
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    from huggingface_hub.utils import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    if are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
+
+
+def _wanted(item: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "repo_id": item["repo_id"],
+        "allow_patterns": item.get("allow"),
+        "ignore_patterns": item.get("ignore"),
+    }
+
+
+def _snapshot(item: Mapping[str, object]) -> Path | None:
     """Return where a repository of the hub lies on disk; asks nobody."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(repository, local_files_only=True))
+        return Path(snapshot_download(**_wanted(item), local_files_only=True))
     except LocalEntryNotFoundError:
         return None
+
+
+def _hub_errors() -> tuple[type[Exception], ...]:
+    """Return what the hub's client lets through of the HTTP library below it, whichever it is."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return tuple(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError")
+
+
+def _tell_licence(name: str, item: Mapping[str, object]) -> None:
+    _LOGGER.info("downloading %s (licence: %s)", name, item.get("license") or "not known")
 
 
 def _licence_page(item: Mapping[str, object]) -> str:
     from TTS.utils.manage import LICENSE_URLS
 
     return str(LICENSE_URLS.get(str(item.get("license")).lower(), "it"))
-
-
-@contextlib.contextmanager
-def _told(name: str, folder: Path) -> Iterator[None]:
-    """Say in the log how much of a download has arrived, and in the end that all has."""
-    is_over = threading.Event()
-
-    def watch() -> None:
-        while not is_over.wait(_PROGRESS_S):
-            _LOGGER.info("downloading %s: %d MB so far", name, _size(folder) // _MB)
-
-    watching = threading.Thread(target=watch, name="coqui download", daemon=True)
-    watching.start()
-    try:
-        yield
-        _LOGGER.info("downloaded %s: %d MB", name, _size(folder) // _MB)
-    finally:
-        is_over.set()
-        watching.join()
-
-
-def _size(folder: Path) -> int:
-    with contextlib.suppress(OSError):  # a file may be renamed meanwhile
-        return sum(one.stat().st_size for one in folder.rglob("*") if one.is_file())
-    return 0

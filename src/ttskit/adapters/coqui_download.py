@@ -1,0 +1,192 @@
+"""Files from the network for Coqui's models: whole or not at all, and once for all processes.
+
+Coqui's own downloads wait for ever on a silent server, take a web page for a model, leave halves
+behind, and remove folders that an archive names. Read: coqui-tts 0.28.0, ``manage.py``.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import shutil
+import stat
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Self
+
+from ttskit.errors import ModelLoadError, StorageFullError
+
+_LOGGER = logging.getLogger(__name__)
+CONNECT_S, SILENCE_S = 10.0, 30.0
+"""A server that does not answer, or sends nothing more, for so long is given up."""
+PROGRESS_S = 5.0
+"""Seconds between two lines of the log about a download."""
+_MB = 1_000_000
+_BLOCK = 1 << 20
+_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+
+
+class Refused(Exception):  # noqa: N818 - why a download is none; becomes one of our errors
+    """What came is not what was asked for; the words go to the caller."""
+
+
+def fetch(url: str, path: Path, arrived: Progress) -> None:
+    """Write what an address holds to a file of that path, which is there only if all of it came.
+
+    Args:
+        url: Redirections are followed, but never from ``https`` to less.
+        path: In a folder that exists.
+        arrived: Is told of each piece.
+
+    Raises:
+        OSError: The network or the disk failed; requests' own failures are such.
+        Refused: The server did not send it.
+    """
+    import requests  # Coqui's own; it knows the user's proxies and certificates
+
+    part = path.with_name(f"{path.name}.part")
+    waits = (CONNECT_S, SILENCE_S)
+    try:
+        with requests.get(url, stream=True, timeout=waits) as reply, part.open("wb") as file:
+            if url.startswith("https:") and not reply.url.startswith("https:"):
+                raise Refused("the server sends it over a connection that is not encrypted")
+            if not reply.ok:
+                raise Refused(f"the server says {reply.status_code}")
+            arrived.expect(int(reply.headers.get("content-length", 0)))
+            for block in reply.iter_content(_BLOCK):
+                file.write(block)
+                arrived.add(len(block))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Write the files of a zip archive into one folder, without their own folders, as Coqui does.
+
+    Raises:
+        Refused: It is no archive, is damaged, or names what lies outside.
+        OSError: The disk failed.
+    """
+    try:
+        with zipfile.ZipFile(archive) as content:
+            files = [info for info in content.infolist() if not info.is_dir()]
+            for info in content.infolist():
+                _check_inside(info)
+            for info in files:
+                name = PurePosixPath(info.filename).name
+                with content.open(info) as packed, (folder / name).open("wb") as file:
+                    shutil.copyfileobj(packed, file, _BLOCK)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise Refused("what came is no zip archive, or a damaged one") from error
+
+
+def _check_inside(info: zipfile.ZipInfo) -> None:
+    name = info.orig_filename
+    windows, posix = PureWindowsPath(name), PurePosixPath(name)
+    leads_out = windows.drive or windows.root or posix.is_absolute() or ".." in windows.parts
+    if leads_out or "\0" in name or stat.S_ISLNK(info.external_attr >> 16):
+        raise Refused("the archive names files outside itself")
+
+
+@contextmanager
+def sole(place: Path, name: str) -> Iterator[None]:
+    """Hold what one process at a time may do to ``place``; the system frees it for the dead."""
+    from filelock import FileLock, Timeout
+
+    place.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(place.with_name(f".{place.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        _LOGGER.info("%s is being downloaded by another process", name)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def failures(name: str, *also: type[Exception]) -> Iterator[None]:
+    """Turn what stops a download of ``name`` into our errors.
+
+    Args:
+        name: Of the model, for the message.
+        also: What else means that the network failed.
+
+    Raises:
+        ModelLoadError: It cannot be had.
+        StorageFullError: The disk has no room; nothing was left on it.
+    """
+    stops: tuple[type[Exception], ...] = (OSError, ValueError, *also)
+    try:
+        yield
+    except Refused as error:
+        raise ModelLoadError(f"{name} could not be downloaded: {error}") from error
+    except stops as error:
+        if getattr(error, "errno", None) in _FULL:
+            raise StorageFullError(f"the disk has no room for {name}") from error
+        raise ModelLoadError(
+            f"{name} could not be downloaded ({type(error).__name__}); is there a network?"
+        ) from error
+
+
+class Progress:
+    """How much of a download has come, told in the log every few seconds and in the end.
+
+    A context manager; leaving it by an exception says nothing.
+
+    Args:
+        name: Of what is downloaded.
+        size: Bytes that have come, where nobody calls ``add``; asked from a thread.
+    """
+
+    def __init__(self, name: str, size: Callable[[], int] | None = None) -> None:
+        self._name = name
+        self._size = size
+        self._count = self._total = 0
+        self._began = time.monotonic()
+        self._is_over = threading.Event()
+        self._watch = threading.Thread(target=self._tell, name="coqui download", daemon=True)
+
+    def expect(self, size: int) -> None:
+        """There are so many bytes more to come; 0: the server does not say."""
+        self._total += size
+
+    def add(self, size: int) -> None:
+        """So many bytes more have come."""
+        self._count += size
+
+    def __enter__(self) -> Self:
+        self._watch.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._is_over.set()
+        self._watch.join()
+        if kind is None:
+            seconds = time.monotonic() - self._began
+            _LOGGER.info("downloaded %s: %s in %.0f s", self._name, self._so_far(), seconds)
+
+    def _tell(self) -> None:
+        while not self._is_over.wait(PROGRESS_S):
+            _LOGGER.info("downloading %s: %s", self._name, self._so_far())
+
+    def _so_far(self) -> str:
+        count = self._size() if self._size else self._count
+        of = f" of {self._total / _MB:.1f}" if self._total > count else ""
+        return f"{count / _MB:.1f}{of} MB"
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of all files below a folder that somebody may be writing to."""
+    total = 0
+    for file in folder.rglob("*"):
+        with suppress(OSError):  # renamed meanwhile
+            total += file.stat().st_size if file.is_file() else 0
+    return total
