@@ -28,11 +28,12 @@ from tests.engines.coqui_models import make_vits
 from tests.engines.hub_server import HubServer
 from ttskit.adapters import coqui_download
 from ttskit.adapters.coqui_engine import CoquiEngine
-from ttskit.adapters.coqui_files import CoquiFiles
+from ttskit.adapters.coqui_files import KNNVC, OPENVOICE, CoquiFiles, kind_of
 from ttskit.errors import ConfigurationError, ModelLoadError, StorageFullError
 from ttskit.resources.engine import EngineJob, Recipe
 from ttskit.resources.host import Resources
 from ttskit.testing import FaultyServer
+from ttskit.testing.wire import Framing
 
 pytestmark = pytest.mark.engine("coqui")
 
@@ -351,6 +352,38 @@ def test_without_a_network_the_hub_is_not_waited_for(hub: HubServer, tmp_path: P
         found(str(listed))
 
 
+def test_settings_of_openvoice_are_found_where_its_makers_keep_them(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    from ttskit.adapters.coqui_hub import hub_files
+
+    folder = "checkpoints/converter"
+    hub.files = {
+        f"{folder}/config.json": b'{"model": {"zero_g": true}, "data": {}}',
+        f"{folder}/checkpoint.pth": b"weights",
+        "checkpoints/other/config.json": b"{}",
+    }
+    name = "voice_conversion_models/multilingual/multi-dataset/openvoice_v1"
+    listed = write_list(tmp_path, {name: {"repo_id": hub.repository, "allow": [f"{folder}/*"]}})
+    files = hub_files(name, downloads=True, manager=manager_of(listed))
+    assert kind_of(files.config) == OPENVOICE
+    assert files.checkpoint.read_bytes() == b"weights"
+    assert files.checkpoint.parent == files.config.parent
+
+
+def test_knn_vc_has_no_weights_but_a_vocoder(server: FaultyServer, tmp_path: Path) -> None:
+    from ttskit.adapters.coqui_hub import hub_files
+
+    name, vocoder = "voice_conversion_models/en/tiny/knnvc", "vocoder_models/en/tiny/hifigan"
+    items = {name: {"default_vocoder": vocoder}, vocoder: {"github_rls_url": server.url}}
+    manager = manager_of(write_list(tmp_path, items))
+    files = hub_files(name, downloads=True, manager=manager)
+    assert kind_of(files.config) == KNNVC
+    assert files.vocoder is not None
+    assert hub_files(name, manager=manager) == files
+    assert len(server.requests) == 1
+
+
 def test_a_name_that_the_list_has_not_is_told_the_nearest(listed: Path) -> None:
     from ttskit.adapters.coqui_hub import hub_files
 
@@ -390,7 +423,7 @@ def test_a_piece_that_several_models_need_is_fetched_once(
     place, url = tmp_path / "wavlm" / "piece.pt", f"{server.url}/piece.pt"
     with pytest.raises(ModelLoadError, match=r"downloads are off.*put it beside"):
         hub_piece(url, place, downloads=False)
-    server.truncate(at=1_000, times=1)
+    server.truncate(at=1_000, framing=Framing.LENGTH, times=1)
     with pytest.raises(ModelLoadError, match=r"piece\.pt could not be downloaded"):
         hub_piece(url, place, downloads=True)
     assert not any(one.suffix != ".lock" for one in place.parent.iterdir())

@@ -83,8 +83,8 @@ def make_spectrogram_model(folder: Path, kind: str, **settings: object) -> Path:
     return _write(folder, plain | SPECTROGRAMS[kind] | settings)
 
 
-def make_vocoder(folder: Path, *, sample_rate: int = 16_000) -> Path:
-    """Write a HiFi-GAN; return its folder."""
+def make_vocoder(folder: Path, *, sample_rate: int = 16_000, **sizes: object) -> Path:
+    """Write a HiFi-GAN, some of its sizes given; return its folder."""
     import torch
     from TTS.config import load_config
     from TTS.vocoder.models import setup_model
@@ -99,6 +99,7 @@ def make_vocoder(folder: Path, *, sample_rate: int = 16_000) -> Path:
             "resblock_kernel_sizes": [3],
             "resblock_dilation_sizes": [[1, 3, 5]],
             "resblock_type": "1",
+            **sizes,
         },
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,12 +119,12 @@ def _write(folder: Path, settings: Mapping[str, object]) -> Path:
     (folder / "config.json").write_text(json.dumps(settings))
     torch.manual_seed(1)
     model = setup_model(load_config(folder / "config.json"))
-    _enliven(model)
+    enliven(model)
     torch.save({"model": model.state_dict()}, folder / "model.pth")
     return folder
 
 
-def _enliven(model: torch.nn.Module) -> None:
+def enliven(model: torch.nn.Module) -> None:
     """Let every part have a say: some begin as zeros, and random ones stop or rush at once."""
     import torch
 

@@ -28,7 +28,7 @@ class HubServer:
     """A file that is listed, but fails to come."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
-        self._files = files
+        self.files = files
         self.server = FaultyServer(self._answer)
 
     def __enter__(self) -> Self:
@@ -41,23 +41,23 @@ class HubServer:
     def _answer(self, asked: Received) -> Reply:
         path = asked.target.partition("?")[0]
         if path == f"/api/models/{self.repository}/revision/main":
-            names = [{"rfilename": name} for name in self._files]
+            names = [{"rfilename": name} for name in self.files]
             return _json({"id": self.repository, "sha": _COMMIT, "siblings": names})
         if path == f"/api/models/{self.repository}/tree/{_COMMIT}":
-            return _json([self._entry(name) for name in self._files])
+            return _json([self._entry(name) for name in self.files])
         name = path.removeprefix(f"/{self.repository}/resolve/{_COMMIT}/")
-        if name not in self._files or name == self.missing:
+        if name not in self.files or name == self.missing:
             return Reply(404, body=b"", headers=(("X-Error-Code", "EntryNotFound"),))
         headers = (
-            ("ETag", f'"{_hash(self._files[name])}"'),
+            ("ETag", f'"{_hash(self.files[name])}"'),
             ("X-Repo-Commit", _COMMIT),
-            ("X-Linked-Size", str(len(self._files[name]))),
+            ("X-Linked-Size", str(len(self.files[name]))),
         )
-        body = b"" if asked.method == "HEAD" else self._files[name]
+        body = b"" if asked.method == "HEAD" else self.files[name]
         return Reply(headers=headers, body=body, content_type="application/octet-stream")
 
     def _entry(self, name: str) -> dict[str, object]:
-        content = self._files[name]
+        content = self.files[name]
         return {"type": "file", "path": name, "size": len(content), "oid": _hash(content)}
 
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from ttskit.adapters.base import NATIVE
+from ttskit.adapters.base import NATIVE, UNSUPPORTED
 from ttskit.errors import (
     ConfigurationError,
     InvalidParameterError,
@@ -11,7 +13,7 @@ from ttskit.errors import (
 )
 from ttskit.request import SpeechOptions
 from ttskit.resources.host import Resources
-from ttskit.routing.order import candidates, check_own_options
+from ttskit.routing.order import candidates, check_own_options, converters, speakers
 from ttskit.routing.provider import Place, Provider
 from ttskit.testing import MockAdapter
 
@@ -66,6 +68,16 @@ def test_who_clones_no_voices_is_no_candidate_where_one_is_to_be_cloned() -> Non
     assert candidates([*providers(), cloner], options) == [cloner]
     with pytest.raises(UnsupportedFeatureError, match="english, german, any"):
         candidates(providers(), options)
+
+
+def test_who_only_converts_voices_is_asked_to_say_nothing() -> None:
+    converter = MockAdapter(provider="converter", conversion=NATIVE)
+    converter.capabilities = replace(converter.capabilities, synthesis=UNSUPPORTED)
+    everyone = [Provider(converter, Resources()), *providers()]
+    assert speakers(everyone) == everyone[1:]
+    assert converters(everyone) == everyone[:1]
+    with pytest.raises(UnsupportedFeatureError, match="no text is spoken by any of: converter"):
+        speakers(everyone[:1])
 
 
 def test_no_provider_at_all_says_what_to_install() -> None:

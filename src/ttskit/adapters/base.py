@@ -54,6 +54,8 @@ class Capabilities:
     """Primary subtags or full tags (``en``, ``pt-BR``); empty: whatever its voices say."""
     formats: tuple[str, ...] = ("pcm",)
     """What the provider sends, best first: ``f32``, ``pcm`` or an encoded format."""
+    synthesis: Support = NATIVE
+    """It speaks text; what does nothing but convert voices does not."""
     runs: Runs = Runs.LOCAL
     """``local``: on this machine; ``cloud``: behind a network."""
     streaming: Support = UNSUPPORTED

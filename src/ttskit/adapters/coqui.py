@@ -1,4 +1,4 @@
-"""Coqui's models: VITS, spectrogram models with their vocoder, XTTS. Read: coqui-tts 0.28.0."""
+"""Coqui's models: VITS, spectrogram models, XTTS, voice conversion. Read: coqui-tts 0.28.0."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ class CoquiOptions(AdapterOptions):
     config: Path | None = None
     """The model's settings; else ``config.json`` beside the weights."""
     vocoder: str | None = None
-    """For a spectrogram model: a path or a name; else the list's, or Griffin and Lim's way."""
+    """For a spectrogram model or kNN-VC: a path or a name; else the list's, or for the former
+    Griffin and Lim's way."""
     vocoder_config: Path | None = None
     """Its settings; else ``config.json`` beside its weights."""
     voice: str | None = None
@@ -97,6 +98,7 @@ class CoquiAdapter(LocalAdapter[CoquiOptions]):
         speed=NATIVE,
         speed_range=(0.25, 1.9),
         seed=NATIVE,
+        conversion=NATIVE,
     )
     requires = (
         Requirement("TTS", "coqui-tts", "coqui"),

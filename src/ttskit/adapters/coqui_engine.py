@@ -11,8 +11,13 @@ from dataclasses import dataclass, field
 from typing_extensions import override
 
 from ttskit.adapters.coqui_files import CoquiFiles, is_hub_name, kind_of, local_files
-from ttskit.adapters.coqui_kinds import SPECTROGRAM, VITS
-from ttskit.errors import DependencyMissingError, InvalidParameterError, ModelLoadError
+from ttskit.adapters.coqui_kinds import CONVERTERS, SPECTROGRAM, VITS
+from ttskit.errors import (
+    DependencyMissingError,
+    InvalidParameterError,
+    ModelLoadError,
+    UnsupportedFeatureError,
+)
 from ttskit.resources.engine import Engine, EngineChunk, EngineJob, JsonValue
 from ttskit.voices import Voice
 
@@ -29,6 +34,8 @@ class CoquiSettings:
     batch: int = 1
     defaults: Mapping[str, JsonValue] = field(default_factory=dict)
     """Call options where a job does not set them."""
+    downloads: bool = False
+    """``load`` may fetch what a model needs besides its own files."""
 
 
 class CoquiModel(ABC):
@@ -48,6 +55,15 @@ class CoquiModel(ABC):
     @abstractmethod
     def speak(self, job: EngineJob, stop: threading.Event) -> Iterator[EngineChunk]:
         """Yield the job's audio as it is made."""
+
+    def convert(self, job: EngineJob, stop: threading.Event) -> Iterator[EngineChunk]:
+        """Yield the job's recording in the voice of its sample.
+
+        Raises:
+            UnsupportedFeatureError: It speaks, and converts no voices.
+        """
+        del job, stop
+        raise UnsupportedFeatureError("this model converts no voices")
 
 
 def call_options(
@@ -106,7 +122,7 @@ class CoquiEngine(Engine):
         self._agrees = agree_to_licence
         self._downloads = downloads
         self._settings = CoquiSettings(
-            voice, language, device, runtime, threads, batch, defaults or {}
+            voice, language, device, runtime, threads, batch, defaults or {}, downloads
         )
         self._made: CoquiModel | None = None
         self._making = threading.Lock()
@@ -124,6 +140,10 @@ class CoquiEngine(Engine):
     @override
     def synthesize(self, job: EngineJob, stop: threading.Event) -> Iterator[EngineChunk]:
         yield from self._model(downloads=self._downloads).speak(job, stop)
+
+    @override
+    def convert(self, job: EngineJob, stop: threading.Event) -> Iterator[EngineChunk]:
+        yield from self._model(downloads=self._downloads).convert(job, stop)
 
     @override
     def close(self) -> None:
@@ -161,6 +181,10 @@ def _class_for(kind: str) -> Callable[[CoquiFiles, CoquiSettings], CoquiModel]:
             from ttskit.adapters.coqui_spectrogram import SpectrogramModel
 
             return SpectrogramModel
+        if kind in CONVERTERS:
+            from ttskit.adapters.coqui_conversion import ConversionModel
+
+            return ConversionModel
     raise ModelLoadError(f"a model of the kind {kind[:40]!r} cannot be run")
 
 

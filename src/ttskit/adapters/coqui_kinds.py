@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ttskit.adapters.base import EMULATED, NATIVE, UNSUPPORTED, Capabilities
+from ttskit.adapters.coqui_files import KNNVC, OPENVOICE
 
 VITS, XTTS = "vits", "xtts"
 SCALED = frozenset({"align_tts", "fast_pitch", "fast_speech", "fastspeech2", "forward_tts"}) | {
@@ -13,7 +14,9 @@ SCALED = frozenset({"align_tts", "fast_pitch", "fast_speech", "fastspeech2", "fo
 }
 """Kinds that draw spectrograms and can be told how long sounds last."""
 SPECTROGRAM = SCALED | {"delightful_tts", "neuralhmm_tts", "overflow", "tacotron", "tacotron2"}
-KINDS = SPECTROGRAM | {VITS, XTTS}
+CONVERTERS = frozenset({"freevc", KNNVC, OPENVOICE})
+"""Kinds that say a recording again in the voice of a sample, and read no text."""
+KINDS = SPECTROGRAM | CONVERTERS | {VITS, XTTS}
 CHARACTERS = {
     "ar": 166,
     "cs": 186,
@@ -44,6 +47,11 @@ def narrowed(able: Capabilities, kind: str | None, *, language: str | None) -> C
         kind: As its settings or Coqui's list call it.
         language: The configured one.
     """
+    if kind in CONVERTERS:
+        return Capabilities(
+            formats=able.formats, synthesis=UNSUPPORTED, cloning=NATIVE, conversion=NATIVE
+        )
+    able = replace(able, conversion=UNSUPPORTED)
     if kind == VITS:
         return replace(able, cloning=UNSUPPORTED)
     if kind == XTTS:

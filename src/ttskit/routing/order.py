@@ -46,6 +46,19 @@ def candidates(providers: Sequence[Provider], options: SpeechOptions) -> list[Pr
     return able
 
 
+def speakers(providers: Sequence[Provider]) -> list[Provider]:
+    """Return those that speak text; never empty.
+
+    Raises:
+        UnsupportedFeatureError: None of them does.
+    """
+    able = [one for one in providers if one.capabilities.synthesis is not Support.UNSUPPORTED]
+    if not able:
+        names = ", ".join(provider.name for provider in providers)
+        raise UnsupportedFeatureError(f"no text is spoken by any of: {names}")
+    return able
+
+
 def converters(providers: Sequence[Provider]) -> list[Provider]:
     """Return those that say a recording again in another voice; never empty.
 

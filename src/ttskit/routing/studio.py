@@ -23,7 +23,7 @@ from ttskit.resources.host import Resources
 from ttskit.routing.booth import Booth, Policy
 from ttskit.routing.conversion import Converting
 from ttskit.routing.honour import dialogue_characters
-from ttskit.routing.order import candidates, check_own_options, converters
+from ttskit.routing.order import candidates, check_own_options, converters, speakers
 from ttskit.routing.performance import Pace, Performance
 from ttskit.routing.provider import Provider
 from ttskit.routing.script import (
@@ -189,7 +189,7 @@ class Studio:
         Raises:
             TTSError: The request is wrong, or nobody could speak it; nothing is half done.
         """
-        asked = self._admit(request)
+        asked = speakers(self._admit(request))
         layout = self._layout_for(request, asked[0], is_stream=False)
         if is_quick(request.source):
             passages = whole(request.text, request.ssml, layout)
@@ -234,7 +234,7 @@ class Studio:
         Raises:
             ValidationError: The request, or a text that is all there, is wrong.
         """
-        asked = self._admit(options)
+        asked = speakers(self._admit(options))
         layout = self._layout_for(options, asked[0], is_stream=True)
         script = _script(text, ssml, layout)
         return self._produce(script, options, asked, source=ssml, is_stream=True)
