@@ -6,15 +6,18 @@ import errno
 import io
 import logging
 import os
+import ssl
 import stat
 import subprocess
 import sys
 import threading
 import zipfile
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+import trustme
 
 from tests.engines.coqui_list import (
     NAME,
@@ -239,6 +242,38 @@ def test_what_is_no_model_is_refused(
         server.html()
     with pytest.raises(ModelLoadError, match=reason):
         found(str(listed))
+    assert left(listed) == []
+
+
+def test_a_redirection_to_a_connection_without_encryption_is_refused(
+    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", f"{server.url}/models/tiny.zip")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Elsewhere) as safe:
+        safe.socket = context.wrap_socket(safe.socket, server_side=True)
+        serving = threading.Thread(target=safe.serve_forever)
+        serving.start()
+        url = f"https://127.0.0.1:{safe.server_port}/tiny.zip"
+        listed = write_list(tmp_path, {NAME: {"github_rls_url": url}})
+        with pytest.raises(ModelLoadError, match="not encrypted"):
+            found(str(listed))
+        safe.shutdown()
+        serving.join()
     assert left(listed) == []
 
 

@@ -52,7 +52,8 @@ def fetch(url: str, path: Path, arrived: Progress) -> None:
     waits = (CONNECT_S, SILENCE_S)
     try:
         with requests.get(url, stream=True, timeout=waits) as reply, part.open("wb") as file:
-            if url.startswith("https:") and not reply.url.startswith("https:"):
+            hops = [hop.url for hop in (*reply.history, reply)]
+            if url.startswith("https:") and not all(hop.startswith("https:") for hop in hops):
                 raise Refused("the server sends it over a connection that is not encrypted")
             if not reply.ok:
                 raise Refused(f"the server says {reply.status_code}")
