@@ -35,6 +35,7 @@ from ttskit.adapters.coqui_files import KNNVC, OPENVOICE, CoquiFiles, kind_of
 from ttskit.errors import ConfigurationError, ModelLoadError, StorageFullError
 from ttskit.resources.engine import EngineJob, Recipe
 from ttskit.resources.host import Resources
+from ttskit.telemetry.events import DownloadEvent
 from ttskit.testing import FaultyServer
 from ttskit.testing.wire import Framing
 
@@ -130,7 +131,7 @@ def test_the_log_tells_how_much_has_come(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(coqui_download, "PROGRESS_S", 0.02)
+    monkeypatch.setattr(coqui_download, "PROGRESS_S", 0.002)
     server.trickle(step=200_000, every_s=0.03)
     with caplog.at_level(logging.INFO, "ttskit"):
         found(str(listed))
@@ -140,10 +141,12 @@ def test_the_log_tells_how_much_has_come(
 
 
 @pytest.mark.anyio
-async def test_a_workers_download_is_told_in_the_applications_log(
-    listed: Path, caplog: pytest.LogCaptureFixture
+async def test_a_workers_download_is_told_in_events_and_the_applications_log(
+    server: FaultyServer, listed: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    resources = Resources()
+    server.trickle(step=200_000, every_s=0.3)
+    events: list[DownloadEvent] = []
+    resources = Resources(tell=events.append)  # type: ignore[arg-type] # nothing else happens
     recipe = Recipe(FetchingEngine, {"listed": str(listed)})
     host = resources.engine(recipe, provider="coqui", isolation="process")
     try:
@@ -153,6 +156,14 @@ async def test_a_workers_download_is_told_in_the_applications_log(
         await host.aclose()
         await resources.aclose()
     assert f"downloaded {NAME}" in caplog.text
+    downloads = [event for event in events if isinstance(event, DownloadEvent)]
+    size = len(server._good[""][0])  # type: ignore[arg-type] # bytes here
+    assert {(event.provider, event.what) for event in downloads} == {("coqui", NAME)}
+    *others, last = downloads
+    assert (last.received, last.total, last.is_over) == (size, size, True)
+    assert others
+    assert all(event.total in (None, size) and not event.is_over for event in others)
+    assert max(event.received for event in downloads) == size
 
 
 @pytest.mark.parametrize("fault", ["closed", "reset", "short"])

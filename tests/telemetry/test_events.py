@@ -21,6 +21,7 @@ from ttskit.errors import InvalidParameterError, ResourceError, ServiceClosedErr
 from ttskit.telemetry.events import (
     AttemptEvent,
     BreakerEvent,
+    DownloadEvent,
     Event,
     Events,
     FailoverEvent,
@@ -44,6 +45,7 @@ ONE_OF_EACH: tuple[Event, ...] = (
     StreamEvent(outcome="complete"),
     ModelEvent(provider="local", outcome="loaded", memory={"cpu": 10**9}),
     MemoryEvent(provider="local", step="clear"),
+    DownloadEvent(provider="local", what="a model", received=10),
 )
 
 

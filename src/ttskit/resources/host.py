@@ -20,6 +20,7 @@ from ttskit.errors import (
     ModelLoadError,
     ServiceClosedError,
 )
+from ttskit.resources.downloads import Download, Hear, listener
 from ttskit.resources.engine import Engine, EngineChunk, EngineJob, Recipe
 from ttskit.resources.failures import translated
 from ttskit.resources.http.address import Origin
@@ -31,7 +32,7 @@ from ttskit.resources.sockets import SocketClient, Sockets
 from ttskit.resources.threads import DaemonThreads, Handover
 from ttskit.resources.workers.environment import Secrets
 from ttskit.resources.workers.policy import WorkerPolicy
-from ttskit.telemetry.events import Event, MemoryEvent, ModelEvent
+from ttskit.telemetry.events import DownloadEvent, Event, MemoryEvent, ModelEvent
 
 if TYPE_CHECKING:
     from ttskit.resources.http.address import Address
@@ -113,14 +114,22 @@ class EngineHost:
         provider: The configured name, for errors.
         concurrency: Jobs at a time.
         tell: Hears of what was done about too little memory.
+        hear_download: Hears how far the engine's downloads are.
     """
 
     def __init__(
-        self, engine: Engine, *, provider: str, concurrency: int, tell: TellRung | None = None
+        self,
+        engine: Engine,
+        *,
+        provider: str,
+        concurrency: int,
+        tell: TellRung | None = None,
+        hear_download: Hear = tuple,
     ) -> None:
         self._engine = engine
         self._provider = provider
         self._tell = tell
+        self._hear_download = hear_download
         self._jobs = DaemonThreads(concurrency, name=provider)
         # Loading and listing voices never wait behind a long job.
         self._desk = DaemonThreads(2, name=f"{provider} desk")
@@ -229,6 +238,7 @@ class EngineHost:
         return flight.result()
 
     def _load(self, flight: Future[Engine]) -> None:
+        told = listener.set(self._hear_download)
         try:
             self._engine.load()
         except BaseException as error:  # noqa: BLE001 - whoever waits for the load gets it
@@ -236,6 +246,8 @@ class EngineHost:
             flight.set_exception(translated(error, self._provider, ModelLoadError))
         else:
             flight.set_result(self._engine)
+        finally:
+            listener.reset(told)
 
     def _close_engine(self, closed: Handover[None]) -> None:
         try:
@@ -353,7 +365,13 @@ class Resources:
             engine = recipe.make()
             most = most if engine.concurrent else 1
             tell = partial(self._tell_relief, provider)
-            host = EngineHost(engine, provider=provider, concurrency=most, tell=tell)
+            host = EngineHost(
+                engine,
+                provider=provider,
+                concurrency=most,
+                tell=tell,
+                hear_download=partial(self._tell_download, provider),
+            )
         self._hosts.append(host)
         return host
 
@@ -367,6 +385,7 @@ class Resources:
             threads=max(1, threads // placement.workers),
             secrets=self._engines.secrets,
             policy=self._engines.policy,
+            hear_download=partial(self._tell_download, provider),
         )
         workers = WorkerHost(recipe, provider=provider, settings=settings)
         models = self._all_models()
@@ -399,6 +418,18 @@ class Resources:
     def _tell_model(self, provider: str, outcome: str, footprint: Footprint) -> None:
         if self._tell is not None:
             self._tell(ModelEvent(provider=provider, outcome=outcome, memory=footprint))
+
+    def _tell_download(self, provider: str, download: Download) -> None:
+        if self._tell is not None:
+            self._tell(
+                DownloadEvent(
+                    provider=provider,
+                    what=download.name,
+                    received=download.received,
+                    total=download.total,
+                    is_over=download.is_over,
+                )
+            )
 
     def _tell_relief(self, provider: str, rung: Rung, request: str | None) -> None:
         if self._tell is not None:

@@ -202,6 +202,23 @@ class ModelEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadEvent(Event):
+    """A local engine fetches a model; told every half second, and in the end."""
+
+    name: ClassVar[str] = "download"
+
+    provider: str
+    what: str
+    """As its source calls it."""
+    received: int
+    """Bytes so far."""
+    total: int | None = None
+    """Bytes; None where the source does not say."""
+    is_over: bool = False
+    """All of it is there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryEvent(Event):
     """An engine found no memory; this was done before it was asked again."""
 
@@ -227,6 +244,7 @@ _KINDS: tuple[type[Event], ...] = (
     StreamEvent,
     ModelEvent,
     MemoryEvent,
+    DownloadEvent,
 )
 
 

@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import cast
 
 from ttskit.errors import GenerationError, ModelLoadError, ServiceClosedError, TTSError
+from ttskit.resources.downloads import Download, listener
 from ttskit.resources.engine import Engine, EngineChunk, EngineJob, JsonValue
 from ttskit.resources.failures import breaks_gpu, translated
 from ttskit.resources.gpu import gpu_memory
@@ -169,10 +170,14 @@ class Server:
 
     def _load(self) -> JsonValue:
         engine = self._made()
+        listener.set(self._tell_download)
         engine.load()
         most = max(self._concurrency, engine.together)
         self._jobs = DaemonThreads(most, name="engine")
         return {"jobs": most}
+
+    def _tell_download(self, download: Download) -> None:
+        self._replies.send(Kind.DOWNLOAD, download._asdict())
 
     def _list_voices(self) -> JsonValue:
         return [voice_to_plain(voice) for voice in self._made().voices()]

@@ -19,8 +19,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ttskit.errors import OutOfMemoryError, ServiceClosedError, TTSError, WorkerCrashedError
+from ttskit.resources.downloads import Hear
 from ttskit.resources.engine import JsonValue
 from ttskit.resources.workers.call import Job, Question
+from ttskit.resources.workers.forms import download_from_plain
 from ttskit.resources.workers.policy import Restarts, WorkerPolicy
 from ttskit.resources.workers.wire import Frame, FrameError, Kind
 from ttskit.resources.workers.worker import State, Worker
@@ -46,6 +48,8 @@ class Plan:
     """Returns the first frame that a worker gets."""
     start: Callable[[Worker, Callable[[int, str], None]], WorkerProcess]
     """Starts the process of a worker, which gets its frames; then hears of its end."""
+    hear_download: Hear
+    """Hears how far the engine's downloads are."""
 
 
 class Crew:
@@ -269,6 +273,9 @@ class Crew:
             return
         if frame.kind is Kind.LOG:
             worker.log(frame)
+            return
+        if frame.kind is Kind.DOWNLOAD:
+            self._plan.hear_download(download_from_plain(frame.head))
             return
         with self._lock:
             self._note(worker, frame)

@@ -12,6 +12,7 @@ from ttskit.errors import (
     StreamInterruptedError,
     TTSError,
 )
+from ttskit.resources.downloads import Download
 from ttskit.resources.engine import EngineChunk, EngineJob, EngineWord, JsonValue
 from ttskit.resources.relief import Rung
 from ttskit.resources.workers.wire import PAYLOAD_LIMIT, Frame, FrameError
@@ -198,3 +199,21 @@ def rung_from_plain(plain: JsonValue) -> Rung:
         return Rung(plain)  # type: ignore[arg-type] # it is asked whether it is one
     except ValueError:
         raise FrameError("no step") from None
+
+
+def download_from_plain(plain: Mapping[str, JsonValue]) -> Download:
+    """Return how far a download is.
+
+    Raises:
+        FrameError: It does not say so.
+    """
+    match plain:
+        case {
+            "name": str(name),
+            "received": int(received),
+            "total": int() | None as total,
+            "is_over": bool(is_over),
+        }:
+            return Download(name, received, total, is_over)
+        case _:
+            raise FrameError("no download")

@@ -15,6 +15,7 @@ from typing import TypeVar
 import anyio
 
 from ttskit.errors import ConfigurationError
+from ttskit.resources.downloads import Hear
 from ttskit.resources.engine import EngineChunk, EngineJob, JsonValue, Recipe
 from ttskit.resources.memory import MAIN, Footprint
 from ttskit.resources.relief import Rung
@@ -51,6 +52,8 @@ class Settings:
     """Jobs at a time in each, where the engine bears more than one."""
     secrets: Secrets = field(default_factory=Secrets)
     policy: WorkerPolicy = field(default_factory=WorkerPolicy)
+    hear_download: Hear = tuple
+    """Hears how far the engine's downloads are."""
 
 
 class WorkerHost:
@@ -228,7 +231,9 @@ def _plan(
             scratch.remove()
             raise
 
-    return Plan(provider, settings.workers, settings.policy, first_frame, start)
+    return Plan(
+        provider, settings.workers, settings.policy, first_frame, start, settings.hear_download
+    )
 
 
 def _address(recipe: Recipe, provider: str) -> str:

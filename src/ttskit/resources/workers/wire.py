@@ -58,6 +58,8 @@ class Kind(IntEnum):
     LOG = 39
     RELIEF = 40
     """A job found no memory; this was done before it was tried again."""
+    DOWNLOAD = 41
+    """How far a download is."""
 
 
 @dataclass(frozen=True, slots=True)
