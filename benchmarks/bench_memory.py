@@ -1,6 +1,6 @@
 """Whether memory stays flat: many utterances by each bundled engine, and the slope of what is held.
 
-    python benchmarks/bench_memory.py [--utterances 20000] [--engines hibari,espeak,piper]
+    python benchmarks/bench_memory.py [--utterances 20000] [--longest 24] [--engines hibari,piper]
 
 After a tenth of the utterances has warmed everything up, the resident memory of this process and
 of its worker processes is read after every hundredth of them. Printed is the Theil-Sen slope in KiB
@@ -28,8 +28,6 @@ SENTENCE = (
     "children count boats and nobody remembers who built them or why they still stand today"
 )
 WORDS = SENTENCE.split()
-LONGEST = 24
-"""Words of an utterance; lengths differ, as an allocator's caches depend on them."""
 SAMPLES = 100
 WARM_SHARE = 0.1
 MOST_WITHIN_95 = 1.96
@@ -65,11 +63,11 @@ def trend(at: np.ndarray, held: np.ndarray) -> Trend:
     return Trend(slope, float(slopes[low]), float(slopes[high]), scatter)
 
 
-def texts(seed: int) -> Iterator[str]:
-    """Yield utterances of any length."""
+def texts(seed: int, longest: int) -> Iterator[str]:
+    """Yield utterances of any length: an allocator's caches depend on it."""
     draw = random.Random(seed)  # noqa: S311 - no secret
     while True:
-        words = draw.choices(WORDS, k=draw.randint(1, LONGEST))
+        words = draw.choices(WORDS, k=draw.randint(1, longest))
         yield " ".join(words).capitalize() + "."
 
 
@@ -80,12 +78,12 @@ def held_now() -> tuple[int, int]:
     return here.memory_info().rss, workers
 
 
-def run(engine: str, utterances: int) -> tuple[np.ndarray, np.ndarray]:
+def run(engine: str, utterances: int, longest: int) -> tuple[np.ndarray, np.ndarray]:
     """Return after how many utterances what was held, here and in workers."""
     each = max(utterances // SAMPLES, 1)
     at, held = [], []
     with TTSService({"providers": {engine: {}}}) as tts:
-        for number, text in enumerate(islice(texts(1), utterances), 1):
+        for number, text in enumerate(islice(texts(1, longest), utterances), 1):
             tts.synthesize(text)
             if number > utterances * WARM_SHARE and number % each == 0:
                 at.append(number)
@@ -97,11 +95,12 @@ def main() -> None:
     """Print a line for each engine and process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--utterances", type=int, default=20_000)
+    parser.add_argument("--longest", type=int, default=24, help="words of an utterance")
     parser.add_argument("--engines", default=",".join(ENGINES))
     asked = parser.parse_args()
     print(f"{'':22}   MiB   KiB/1000   95 % interval      whole run   scatter")
     for engine in asked.engines.split(","):
-        at, held = run(engine, asked.utterances)
+        at, held = run(engine, asked.utterances, asked.longest)
         for where, column in (("application", 0), ("workers", 1)):
             if not held[:, column].any():
                 continue
