@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,6 +108,100 @@ def make_vocoder(folder: Path, *, sample_rate: int = 16_000, **sizes: object) ->
     model = setup_model(load_config(folder / "config.json"))
     torch.save({"model": model.state_dict()}, folder / "model.pth")
     return folder
+
+
+TINY_XTTS = {
+    "gpt_layers": 1,
+    "gpt_n_model_channels": 32,
+    "gpt_n_heads": 2,
+    "gpt_num_audio_tokens": 64,
+    "gpt_start_audio_token": 62,
+    "gpt_stop_audio_token": 63,
+    "gpt_max_audio_tokens": 150,
+    # An eighth of the real ones' sound for each: the decoder's size is not a setting.
+    "gpt_code_stride_len": 128,
+    "gpt_use_perceiver_resampler": True,
+    "decoder_input_dim": 32,
+}
+XTTS_LANGUAGES = ["en", "de", "pl", "hi", "zh-cn", "ja"]
+
+
+def make_xtts(
+    folder: Path,
+    *,
+    speakers: Sequence[str] = ("Ana", "Bob"),
+    lasts: int = 25,
+    arguments: Mapping[str, object] | None = None,
+    **settings: object,
+) -> Path:
+    """Write an XTTS checkpoint that reads letters; return its folder.
+
+    Args:
+        folder: Of the checkpoint.
+        speakers: Those that come with it.
+        lasts: How many sounds it makes of any text; 0: it never ends by itself.
+        arguments: Of the networks.
+        settings: Beside them.
+    """
+    import torch
+    from TTS.config import load_config
+    from TTS.tts.models import setup_model
+
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = {
+        "model": "xtts",
+        "languages": XTTS_LANGUAGES,
+        "model_args": TINY_XTTS | write_letters(folder / "vocab.json") | dict(arguments or {}),
+    }
+    (folder / "config.json").write_text(json.dumps(plain | settings))
+    torch.manual_seed(1)
+    model = setup_model(load_config(folder / "config.json"))
+    _enliven(model)
+    _end_after(model.gpt, lasts)
+    torch.save({"model": model.state_dict()}, folder / "model.pth")
+    known = {
+        name: {
+            "gpt_cond_latent": torch.randn(1, 32, 32),
+            "speaker_embedding": torch.randn(1, 512, 1),
+        }
+        for name in speakers
+    }
+    if known:
+        torch.save(known, folder / "speakers_xtts.pth")
+    return folder
+
+
+def _end_after(gpt: torch.nn.Module, lasts: int) -> None:
+    """Have the network choose the sound that ends all at one place, and nowhere else."""
+    import torch
+
+    end, place = gpt.stop_audio_token, gpt.mel_pos_embedding.emb.weight
+    mark = torch.ones(place.shape[1])
+    mark[::2] = -1
+    with torch.no_grad():
+        gpt.mel_head.weight.mul_(4)  # else any sound is as good as another
+        gpt.mel_head.weight[end] = mark
+        gpt.mel_head.bias[end] = -20
+        if lasts:
+            place[lasts:] += 100 * mark
+
+
+def write_letters(file: Path) -> dict[str, object]:
+    """Write a vocabulary; return what the networks have to know of it."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import BPE
+
+    special = ["[STOP]", "[UNK]", "[SPACE]", "[START]", *(f"[{one}]" for one in XTTS_LANGUAGES)]
+    symbols = [*special, *"abcdefghijklmnopqrstuvwxyz.,!?'ąćęłńóśźżäöüßनमस्ते"]
+    numbers = {symbol: number for number, symbol in enumerate(dict.fromkeys(symbols))}
+    letters = Tokenizer(BPE(numbers, [], unk_token="[UNK]"))  # noqa: S106 - not a password
+    letters.add_special_tokens(special)
+    letters.save(str(file))
+    return {
+        "gpt_number_text_tokens": len(numbers),
+        "gpt_start_text_token": numbers["[START]"],
+        "gpt_stop_text_token": numbers["[STOP]"],
+    }
 
 
 def _write(folder: Path, settings: Mapping[str, object]) -> Path:

@@ -98,6 +98,7 @@ class CoquiAdapter(LocalAdapter[CoquiOptions]):
         speed=NATIVE,
         speed_range=(0.25, 1.9),
         seed=NATIVE,
+        cloning=NATIVE,
         conversion=NATIVE,
     )
     requires = (

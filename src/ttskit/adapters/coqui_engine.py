@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing_extensions import override
 
 from ttskit.adapters.coqui_files import CoquiFiles, is_hub_name, kind_of, local_files
-from ttskit.adapters.coqui_kinds import CONVERTERS, SPECTROGRAM, VITS
+from ttskit.adapters.coqui_kinds import CONVERTERS, SPECTROGRAM, VITS, XTTS
 from ttskit.errors import (
     DependencyMissingError,
     InvalidParameterError,
@@ -101,6 +101,8 @@ class CoquiEngine(Engine):
         defaults: Call options where a job does not set them.
     """
 
+    stop_s = 5.0  # XTTS has a second of sound made in one step, which takes a CPU two
+
     def __init__(  # noqa: PLR0913 - the plain, keyword-only settings of one engine
         self,
         *,
@@ -185,6 +187,10 @@ def _class_for(kind: str) -> Callable[[CoquiFiles, CoquiSettings], CoquiModel]:
             from ttskit.adapters.coqui_conversion import ConversionModel
 
             return ConversionModel
+        if kind == XTTS:
+            from ttskit.adapters.coqui_xtts import XttsModel
+
+            return XttsModel
     raise ModelLoadError(f"a model of the kind {kind[:40]!r} cannot be run")
 
 

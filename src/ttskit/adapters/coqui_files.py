@@ -14,7 +14,7 @@ CONFIG = "config.json"
 _NAMES = ("model.pth", "model_file.pth", "model_file.pth.tar", "best_model.pth", "checkpoint.pth")
 """Of weights, in the order in which they are preferred."""
 _HUB_NAME = re.compile(r"(tts_models|vocoder_models|voice_conversion_models)/[^/]+/[^/]+/[^/]+")
-_WHOLE_FOLDER = frozenset({"xtts", "bark", "tortoise"})
+_WHOLE_FOLDER = frozenset({"bark", "tortoise"})
 """Kinds that load themselves from a folder."""
 OPENVOICE, KNNVC = "openvoice", "knnvc"
 """Kinds whose files are not like those of others: the settings of the first are its makers' own,

@@ -1,0 +1,84 @@
+"""XTTS from disk, and what it needs to run with today's transformers.
+
+Imports Coqui: import it where it is used. Read: coqui-tts 0.28.0, ``xtts.py`` and
+``gpt_inference.py``; transformers 5.24.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import GPT2Model
+from TTS.tts.layers.xtts.gpt_inference import GPT2InferenceModel
+from TTS.tts.models.xtts import Xtts, _legacy_safe_globals
+from typing_extensions import override
+
+from ttskit.adapters.coqui_loading import loading
+
+if TYPE_CHECKING:
+    from coqpit import Coqpit
+
+    from ttskit.adapters.coqui_files import CoquiFiles
+
+_OLD, _NEW = "past_key_values", "cache"
+"""What a network's memory of the sounds before is called."""
+
+
+def load_xtts(config: Coqpit, files: CoquiFiles, device: torch.device) -> torch.nn.Module:
+    """Return the model in memory, on its device.
+
+    Raises:
+        ModelLoadError: Its weights cannot be read, or belong to other settings.
+        GPUOutOfMemoryError: The device has no room for it.
+    """
+    with loading(files.name):
+        model = _ReadOnlyXtts(config)
+        model.load_checkpoint(
+            config,
+            checkpoint_path=files.checkpoint,
+            # They are read elsewhere, on whichever device they were saved.
+            speaker_file_path=files.checkpoint.parent / "none",
+            eval=True,
+        )
+        _agree_on_a_name(model.gpt.gpt_inference)
+        return model.to(device)
+
+
+class _ReadOnlyXtts(Xtts):  # type: ignore[misc] # Coqui has no types
+    """XTTS that leaves its checkpoint as it is: Coqui writes one of the first ones anew."""
+
+    @override
+    def _load_checkpoint(self, model_path: Path) -> dict[str, torch.Tensor]:
+        # Those first ones hold their settings as objects of these few classes.
+        with _legacy_safe_globals():
+            checkpoint = torch.load(model_path, map_location="cpu", weights_only=True)
+        weights: dict[str, torch.Tensor] = checkpoint["model"]
+        return weights
+
+
+def _agree_on_a_name(chooser: GPT2InferenceModel) -> None:
+    """Hand on what transformers calls otherwise since Coqui was written: without it, no sound."""
+    if _takes(GPT2Model.forward, _NEW) and not _takes(GPT2InferenceModel.forward, _NEW):
+        chooser.forward = _renaming(chooser.forward, _NEW, _OLD)
+        chooser.transformer.forward = _renaming(chooser.transformer.forward, _OLD, _NEW)
+
+
+def _takes(function: Callable[..., object], name: str) -> bool:
+    return name in inspect.signature(function).parameters
+
+
+def _renaming(
+    function: Callable[..., object], given_as: str, known_as: str
+) -> Callable[..., object]:
+    @functools.wraps(function)
+    def renamed(*args: Any, **given: Any) -> object:  # noqa: ANN401 - whatever the other takes
+        if given_as in given:
+            given[known_as] = given.pop(given_as)
+        return function(*args, **given)
+
+    return renamed
