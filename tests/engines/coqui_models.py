@@ -156,7 +156,7 @@ def make_xtts(
     (folder / "config.json").write_text(json.dumps(plain | settings))
     torch.manual_seed(1)
     model = setup_model(load_config(folder / "config.json"))
-    _enliven(model)
+    enliven(model)
     _end_after(model.gpt, lasts)
     torch.save({"model": model.state_dict()}, folder / "model.pth")
     known = {
