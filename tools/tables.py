@@ -26,6 +26,7 @@ from ttskit.adapters.lmnt import LMNTAdapter
 from ttskit.adapters.openai import OpenAIAdapter
 from ttskit.adapters.piper import PiperAdapter
 from ttskit.adapters.polly import PollyAdapter
+from ttskit.adapters.transformers import TransformersAdapter
 from ttskit.adapters.wyoming import WyomingAdapter
 from ttskit.codecs.formats import FORMATS, FormatInfo
 from ttskit.config.settings import ProviderSettings, Settings
@@ -40,6 +41,7 @@ ADAPTERS: tuple[AdapterClass, ...] = (
     PiperAdapter,
     CoquiAdapter,
     EspeakAdapter,
+    TransformersAdapter,
     ElevenLabsAdapter,
     OpenAIAdapter,
     AzureAdapter,

@@ -31,9 +31,10 @@ FOUND_LAST = ("espeak", "hibari")
 FOR_TESTS = "mock"
 """Speaks tones."""
 
-NEVER_FOUND = ("command", "edge", FOR_TESTS, "polly", "wyoming")
-"""Only who names them gets them: a service that was meant for others, what is for tests, whose keys
-are there for other services, servers that nobody knows to be there, and programs."""
+NEVER_FOUND = ("command", "edge", FOR_TESTS, "polly", "transformers", "wyoming")
+"""Only who names them gets them: a service that was meant for others, engines that speak by a model
+of the user's, what is for tests, whose keys are there for other services, servers that nobody knows
+to be there, and programs."""
 
 _ACCOUNT = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"})
 """Keys that Polly finds, whose entry point names none. Source: botocore's EnvProvider."""

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from numpy.typing import NDArray
 
 from tests.engines.coqui_voice import CoquiVoice
+from tests.engines.tiny_checkpoints import make_checkpoint
 from ttskit.adapters.base import Adapter, AdapterOptions, TimedText, Utterance
 from ttskit.adapters.coqui import CoquiAdapter
 from ttskit.adapters.coqui_engine import CoquiEngine
-from ttskit.resources.engine import Recipe
+from ttskit.adapters.transformers import TransformersAdapter
+from ttskit.adapters.transformers_engine import TransformersEngine
+from ttskit.resources.engine import Engine, Recipe
 from ttskit.resources.host import Resources
+
+from .transformers_speech import MakeCheckpoint, MakeEngine
 
 
 @dataclass(frozen=True)
@@ -56,8 +64,8 @@ async def booth(anyio_backend: str) -> AsyncIterator[Booth]:
     await resources.aclose()
 
 
-class _Kept(CoquiEngine):
-    """Stays loaded from test to test."""
+class _Kept:
+    """Mixed into an engine: it stays loaded from test to test."""
 
     is_loaded = False
 
@@ -70,15 +78,31 @@ class _Kept(CoquiEngine):
         pass
 
 
-class LentCoqui(CoquiAdapter):
-    """The adapter over an engine that is loaded already, in this process."""
+class _Lent:
+    """Mixed into an adapter: its engine is loaded already, in this process."""
 
     isolation = "thread"
-    lent: CoquiEngine
+    lent: Engine
 
     def engine(self, *, downloads: bool) -> Recipe:
         del downloads
         return Recipe(lambda: self.lent)
+
+
+class _KeptCoqui(_Kept, CoquiEngine):
+    pass
+
+
+class LentCoqui(_Lent, CoquiAdapter):
+    pass
+
+
+class _KeptTransformers(_Kept, TransformersEngine):
+    pass
+
+
+class LentTransformers(_Lent, TransformersAdapter):
+    pass
 
 
 @pytest.fixture(scope="session")
@@ -90,10 +114,48 @@ def coqui_engines(
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         made: dict[str, CoquiEngine] = {}
         for runtime in ("torch", "onnx"):
-            made[runtime] = _Kept(
+            made[runtime] = _KeptCoqui(
                 model=str(coqui_voice.model),
                 runtime=runtime,
                 defaults={"noise_scale": 0.0, "noise_scale_dp": 0.0},
             )
             made[runtime].load()
         yield made
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> MakeCheckpoint:
+    """Give the checkpoint of a family of transformers, made on first use."""
+    home = tmp_path_factory.mktemp("checkpoints")
+    return functools.cache(lambda family: make_checkpoint(family, home / family))
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two recordings of voices; what ann says is written beside hers."""
+    home = tmp_path_factory.mktemp("recordings")
+    for name, pitch in (("ann", 210), ("carl", 110)):
+        tone = np.sin(2 * np.pi * pitch * np.arange(22_050) / 22_050) / 3
+        soundfile.write(home / f"{name}.wav", tone.astype(np.float32), 22_050)
+    (home / "ann.txt").write_text("good morning.")
+    return home
+
+
+@pytest.fixture(scope="session")
+def make_engine(tiny_checkpoint: MakeCheckpoint, recordings: Path) -> MakeEngine:
+    """Give engines over such checkpoints that are not loaded."""
+
+    def engine(family: str, /, **more: object) -> TransformersEngine:
+        home = tiny_checkpoint(family)
+        given: dict[str, object] = {"samples": str(recordings)}
+        if family == "speecht5":
+            given = {"samples": str(home), "vocoder": str(home / "vocoder")}
+        return _KeptTransformers(model=str(home), **{"threads": 1} | given | more)  # type: ignore[arg-type] # the test's own
+
+    return engine
+
+
+@pytest.fixture(scope="session")
+def kept_engine(make_engine: MakeEngine) -> MakeEngine:
+    """Give engines that stay loaded from test to test."""
+    return functools.cache(make_engine)

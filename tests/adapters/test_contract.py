@@ -11,9 +11,11 @@ from ttskit.adapters.coqui_engine import CoquiEngine
 from ttskit.adapters.espeak import EspeakAdapter
 from ttskit.adapters.hibari import HibariAdapter
 from ttskit.adapters.piper import PiperAdapter
+from ttskit.adapters.transformers import TransformersOptions
 from ttskit.testing import AdapterContract
 
-from .conftest import LentCoqui
+from .conftest import LentCoqui, LentTransformers
+from .transformers_speech import MakeCheckpoint, MakeEngine
 
 
 @pytest.mark.engine("hibari")
@@ -53,3 +55,16 @@ class TestPiper(AdapterContract):
     @override
     def adapter(self) -> PiperAdapter:
         return PiperAdapter(PiperAdapter.options_model())
+
+
+@pytest.mark.engine("transformers")
+class TestTransformers(AdapterContract):
+    """Over a random VITS: the contract asks for the time and the level of speech, not for words."""
+
+    @pytest.fixture
+    @override
+    def adapter(self, tiny_checkpoint: MakeCheckpoint, kept_engine: MakeEngine) -> LentTransformers:
+        model = str(tiny_checkpoint("vits steady"))
+        adapter = LentTransformers(TransformersOptions(model=model, language="en"))
+        adapter.lent = kept_engine("vits steady", language="en")
+        return adapter
