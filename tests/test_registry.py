@@ -30,8 +30,8 @@ from ttskit.voices import Voice
 
 OWN = [
     "azure", "cartesia", "command", "coqui", "deepgram", "edge", "elevenlabs", "espeak", "gemini",
-    "google", "hibari", "hume", "lmnt", "mock", "openai", "piper", "polly", "transformers",
-    "wyoming",
+    "google", "hibari", "hume", "kokoro", "lmnt", "mock", "openai", "piper", "polly",
+    "transformers", "wyoming",
 ]  # fmt: skip
 
 

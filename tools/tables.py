@@ -22,6 +22,7 @@ from ttskit.adapters.gemini import GeminiAdapter
 from ttskit.adapters.google import GoogleAdapter
 from ttskit.adapters.hibari import HibariAdapter
 from ttskit.adapters.hume import HumeAdapter
+from ttskit.adapters.kokoro import KokoroAdapter
 from ttskit.adapters.lmnt import LMNTAdapter
 from ttskit.adapters.openai import OpenAIAdapter
 from ttskit.adapters.piper import PiperAdapter
@@ -41,6 +42,7 @@ ADAPTERS: tuple[AdapterClass, ...] = (
     PiperAdapter,
     CoquiAdapter,
     EspeakAdapter,
+    KokoroAdapter,
     TransformersAdapter,
     ElevenLabsAdapter,
     OpenAIAdapter,

@@ -31,7 +31,7 @@ FOUND_LAST = ("espeak", "hibari")
 FOR_TESTS = "mock"
 """Speaks tones."""
 
-NEVER_FOUND = ("command", "edge", FOR_TESTS, "polly", "transformers", "wyoming")
+NEVER_FOUND = ("command", "edge", "kokoro", FOR_TESTS, "polly", "transformers", "wyoming")
 """Only who names them gets them: a service that was meant for others, engines that speak by a model
 of the user's, what is for tests, whose keys are there for other services, servers that nobody knows
 to be there, and programs."""

@@ -17,6 +17,7 @@ from tests.engines.tiny_checkpoints import make_checkpoint
 from ttskit.adapters.base import Adapter, AdapterOptions, TimedText, Utterance
 from ttskit.adapters.coqui import CoquiAdapter
 from ttskit.adapters.coqui_engine import CoquiEngine
+from ttskit.adapters.kokoro import KokoroAdapter
 from ttskit.adapters.transformers import TransformersAdapter
 from ttskit.adapters.transformers_engine import TransformersEngine
 from ttskit.resources.engine import Engine, Recipe
@@ -102,6 +103,10 @@ class _KeptTransformers(_Kept, TransformersEngine):
 
 
 class LentTransformers(_Lent, TransformersAdapter):
+    pass
+
+
+class LentKokoro(_Lent, KokoroAdapter):
     pass
 
 

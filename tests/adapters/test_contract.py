@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from typing_extensions import override
 
+from tests.engines import tiny_kokoro
 from tests.engines.coqui_voice import CoquiVoice
 from ttskit.adapters.coqui import CoquiOptions
 from ttskit.adapters.coqui_engine import CoquiEngine
 from ttskit.adapters.espeak import EspeakAdapter
 from ttskit.adapters.hibari import HibariAdapter
+from ttskit.adapters.kokoro import KokoroEngine, KokoroOptions
 from ttskit.adapters.piper import PiperAdapter
 from ttskit.adapters.transformers import TransformersOptions
 from ttskit.testing import AdapterContract
 
-from .conftest import LentCoqui, LentTransformers
+from .conftest import LentCoqui, LentKokoro, LentTransformers
 from .transformers_speech import MakeCheckpoint, MakeEngine
 
 
@@ -67,4 +71,17 @@ class TestTransformers(AdapterContract):
         model = str(tiny_checkpoint("vits steady"))
         adapter = LentTransformers(TransformersOptions(model=model, language="en"))
         adapter.lent = kept_engine("vits steady", language="en")
+        return adapter
+
+
+@pytest.mark.engine("kokoro")
+class TestKokoro(AdapterContract):
+    """Over a network that is no larger than needed: see ``tiny_kokoro``."""
+
+    @pytest.fixture
+    @override
+    def adapter(self, tmp_path: Path) -> LentKokoro:
+        model, voices = tiny_kokoro.make(tmp_path)
+        adapter = LentKokoro(KokoroOptions(model=model, voices=voices))
+        adapter.lent = KokoroEngine(model=str(model), voices=str(voices))
         return adapter

@@ -14,6 +14,8 @@ class Named(Protocol):
     """An input or output of a model."""
 
     name: str
+    type: str
+    """Such as ``tensor(float)``."""
 
 
 class Session(Protocol):
