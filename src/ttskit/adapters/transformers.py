@@ -104,6 +104,7 @@ class TransformersAdapter(LocalAdapter[TransformersOptions]):
                     include=set(TransformersCallOptions.model_fields), exclude_none=True
                 ),
             },
+            on_cpu=None if options.device == "cpu" else {"device": "cpu", "dtype": "auto"},
         )
 
 
