@@ -33,6 +33,7 @@ from ttskit.adapters import coqui_download
 from ttskit.adapters.coqui_engine import CoquiEngine
 from ttskit.adapters.coqui_files import KNNVC, OPENVOICE, CoquiFiles, kind_of
 from ttskit.errors import ConfigurationError, ModelLoadError, StorageFullError
+from ttskit.resources import downloads
 from ttskit.resources.engine import EngineJob, Recipe
 from ttskit.resources.host import Resources
 from ttskit.telemetry.events import DownloadEvent
@@ -131,7 +132,7 @@ def test_the_log_tells_how_much_has_come(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(coqui_download, "PROGRESS_S", 0.002)
+    monkeypatch.setattr(downloads, "PROGRESS_S", 0.002)
     server.trickle(step=200_000, every_s=0.03)
     with caplog.at_level(logging.INFO, "ttskit"):
         found(str(listed))

@@ -9,10 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.engines.hub_server import HubServer
 from ttskit.adapters.transformers_checkpoint import load
 from ttskit.adapters.transformers_engine import TransformersEngine
 from ttskit.errors import ModelLoadError, OutOfMemoryError
+from ttskit.resources.engine import Recipe
 from ttskit.resources.failures import translated
+from ttskit.resources.host import Resources
+from ttskit.telemetry.events import DownloadEvent
 
 from .transformers_speech import MakeCheckpoint, MakeEngine, say
 
@@ -37,6 +41,36 @@ def test_without_a_network_a_download_fails_in_so_many_words(
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     with pytest.raises(ModelLoadError, match="cannot be reached"):
         TransformersEngine(model="facebook/mms-tts-nowhere", downloads=True).load()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_checkpoint_of_the_hub_is_fetched_once_and_its_size_is_told(
+    tiny_checkpoint: MakeCheckpoint, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from huggingface_hub import constants
+
+    checkpoint = tiny_checkpoint("vits")
+    files = {file.name: file.read_bytes() for file in checkpoint.iterdir()}
+    with HubServer(files) as hub:
+        monkeypatch.setattr(constants, "ENDPOINT", hub.server.url)
+        page = hub.server.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", page)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        for times in (1, 2):
+            events: list[DownloadEvent] = []
+            resources = Resources(tell=events.append)  # type: ignore[arg-type] # nothing else is told
+            recipe = Recipe(TransformersEngine, {"model": hub.repository, "downloads": True})
+            host = resources.engine(recipe, provider="local", isolation="thread")
+            await host.start()
+            await resources.aclose()
+            if times == 1:
+                assert events[-1].is_over
+                assert events[-1].what == hub.repository
+                assert events[-1].received == sum(map(len, files.values()))
+            else:
+                assert not events
 
 
 @pytest.mark.parametrize("model", ["/nowhere/at/all", "nothing", "a/b/c", "../up/one"])

@@ -10,25 +10,17 @@ import errno
 import logging
 import shutil
 import stat
-import threading
-import time
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Self
 
 from ttskit.errors import ModelLoadError, StorageFullError
-from ttskit.resources.downloads import Download, listener
+from ttskit.resources.downloads import Progress
 
 _LOGGER = logging.getLogger(__name__)
 CONNECT_S, SILENCE_S = 10.0, 30.0
 """A server that does not answer, or sends nothing more, for so long is given up."""
-PROGRESS_S = 0.5
-"""Seconds between two times that a download's listener hears of it."""
-QUIET_TIMES = 10
-"""As often it hears of it before there is a line in the log."""
-_MB = 1_000_000
 _BLOCK = 1 << 20
 _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
@@ -138,69 +130,3 @@ def failures(name: str, *also: type[Exception]) -> Iterator[None]:
         raise ModelLoadError(
             f"{name} could not be downloaded ({type(error).__name__}); is there a network?"
         ) from error
-
-
-class Progress:
-    """How much of a download has come, told the engine's listener, and now and then the log.
-
-    A context manager; leaving it by an exception says nothing.
-
-    Args:
-        name: Of what is downloaded.
-        size: Bytes that have come, where nobody calls ``add``; asked from a thread.
-    """
-
-    def __init__(self, name: str, size: Callable[[], int] | None = None) -> None:
-        self._name = name
-        self._size = size
-        self._count = self._total = 0
-        self._hear = listener.get()
-        self._began = time.monotonic()
-        self._is_over = threading.Event()
-        self._watch = threading.Thread(target=self._tell, name="coqui download", daemon=True)
-
-    def expect(self, size: int) -> None:
-        """There are so many bytes more to come; 0: the server does not say."""
-        self._total += size
-
-    def add(self, size: int) -> None:
-        """So many bytes more have come."""
-        self._count += size
-
-    def __enter__(self) -> Self:
-        self._watch.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._is_over.set()
-        self._watch.join()
-        if kind is None:
-            count = self._received()
-            self._hear(Download(self._name, count, count, is_over=True))
-            seconds = time.monotonic() - self._began
-            _LOGGER.info("downloaded %s: %s in %.0f s", self._name, self._so_far(), seconds)
-
-    def _tell(self) -> None:
-        times = 0
-        while not self._is_over.wait(PROGRESS_S):
-            times += 1
-            self._hear(Download(self._name, self._received(), self._total or None))
-            if times % QUIET_TIMES == 0:
-                _LOGGER.info("downloading %s: %s", self._name, self._so_far())
-
-    def _received(self) -> int:
-        return self._size() if self._size else self._count
-
-    def _so_far(self) -> str:
-        count = self._received()
-        of = f" of {self._total / _MB:.1f}" if self._total > count else ""
-        return f"{count / _MB:.1f}{of} MB"
-
-
-def size_of(folder: Path) -> int:
-    """Return the bytes of all files below a folder that somebody may be writing to."""
-    total = 0
-    for file in folder.rglob("*"):
-        with suppress(OSError):  # renamed meanwhile
-            total += file.stat().st_size if file.is_file() else 0
-    return total

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ttskit.adapters.coqui_download import Progress, failures, fetch, size_of, sole, unpack
+from ttskit.adapters.coqui_download import failures, fetch, sole, unpack
 from ttskit.adapters.coqui_files import CoquiFiles, is_hub_name, is_whole, local_files, settings_in
+from ttskit.adapters.hub import snapshot
 from ttskit.errors import ConfigurationError, ModelLoadError
+from ttskit.resources.downloads import Progress
 
 if TYPE_CHECKING:
     from TTS.utils.manage import ModelManager
@@ -155,14 +156,9 @@ class _Hub:
         return settings.parent if settings and is_whole(settings.parent) else None
 
     def _fetch_repository(self, name: str, item: Mapping[str, object]) -> None:
-        from huggingface_hub import constants, snapshot_download
-        from huggingface_hub.file_download import repo_folder_name
-
         _tell_licence(name, item)
-        repository = repo_folder_name(repo_id=str(item["repo_id"]), repo_type="model")
-        blobs = Path(constants.HF_HUB_CACHE) / repository / "blobs"
-        with Progress(name, lambda: size_of(blobs)), _without_bars():
-            snapshot_download(**_wanted(item))
+        wanted = _wanted(item)
+        snapshot(name, repo_id=str(wanted.pop("repo_id")), **wanted)
 
     def _fetch_archive(self, name: str, item: Mapping[str, object]) -> None:
         """Fetch a release into a folder that gets its name when it is whole."""
@@ -191,24 +187,6 @@ class _Hub:
                 whole.replace(folder)
             finally:
                 shutil.rmtree(room, ignore_errors=True)
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    from huggingface_hub.utils import (
-        are_progress_bars_disabled,
-        disable_progress_bars,
-        enable_progress_bars,
-    )
-
-    if are_progress_bars_disabled():
-        yield
-        return
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        enable_progress_bars()
 
 
 def _wanted(item: Mapping[str, object]) -> dict[str, object]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ttskit.adapters.hub import snapshot
 from ttskit.errors import DependencyMissingError, ModelLoadError, TTSError
 from ttskit.resources.failures import is_out_of_memory
 
@@ -43,17 +44,15 @@ class Hub:
     def _snapshot(self, name: str, revision: str | None, wanted: tuple[str, ...]) -> Path:
         # Optional, and slow to import.
         import httpx
-        from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
         try:
-            return Path(
-                snapshot_download(
-                    name,
-                    revision=revision,
-                    allow_patterns=list(wanted),
-                    local_files_only=not self.downloads,
-                )
+            return snapshot(
+                name,
+                repo_id=name,
+                revision=revision,
+                allow_patterns=list(wanted),
+                local_files_only=not self.downloads,
             )
         except LocalEntryNotFoundError as error:
             if self.downloads:
