@@ -8,10 +8,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO
+from io import RawIOBase
+from typing import IO, cast
 
 from ttskit.resources.engine import JsonValue
 from ttskit.resources.workers.murmur import LOGGER
@@ -19,6 +20,7 @@ from ttskit.resources.workers.scratch import Scratch
 from ttskit.resources.workers.wire import START, Decoder, Frame, FrameError, Kind, encode
 
 _READ = 256 * 1024
+_READ_STDERR = 16 * 1024
 _PIPE = 1024 * 1024
 """Bytes that the pipe with the audio may hold, where the system lets us choose: fewer wake-ups."""
 _LAST_WORDS_S = 1.0
@@ -171,7 +173,7 @@ class WorkerProcess:
         pipe = self._process.stdout
         assert pipe is not None  # noqa: S101 - it was asked for
         decoder = Decoder(START)
-        while data := os.read(pipe.fileno(), _READ):
+        for data in _blocks(pipe, _READ):
             for frame in decoder.feed(data):
                 self._listener.frame(frame)
 
@@ -179,9 +181,21 @@ class WorkerProcess:
         pipe = self._process.stderr
         assert pipe is not None  # noqa: S101 - it was asked for
         with suppress(OSError):
-            while data := os.read(pipe.fileno(), _READ):
-                self._listener.stderr(data)
+            for data in _blocks(pipe, _READ_STDERR):
+                self._listener.stderr(bytes(data))
         _close(pipe)
+
+
+def _blocks(pipe: IO[bytes], size: int) -> Iterator[memoryview]:
+    """Yield what comes until the other end is closed; each block is good until the next.
+
+    All go through one buffer: a large one for each read, most of it given back at once, leaves
+    holes in the C library's heap, and every worker's threads may have a heap of their own.
+    """
+    buffer = memoryview(bytearray(size))
+    raw = cast("RawIOBase", pipe)  # as it is opened without a buffer
+    while count := raw.readinto(buffer):
+        yield buffer[:count]
 
 
 def _close(pipe: IO[bytes] | None) -> None:
