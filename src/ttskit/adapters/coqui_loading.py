@@ -17,11 +17,7 @@ from TTS.tts.models import setup_model
 from TTS.vocoder.models import setup_model as setup_vocoder
 
 from ttskit.adapters.coqui_phonemizer import adopt
-from ttskit.errors import (
-    ConfigurationError,
-    GPUOutOfMemoryError,
-    ModelLoadError,
-)
+from ttskit.errors import GPUOutOfMemoryError, ModelLoadError
 
 if TYPE_CHECKING:
     from coqpit import Coqpit
@@ -104,26 +100,6 @@ def load_vocoder(files: CoquiFiles, device: torch.device) -> tuple[torch.nn.Modu
         vocoder = setup_vocoder(config)
         vocoder.load_checkpoint(config, files.vocoder, eval=True)
         return vocoder.to(device), config
-
-
-def choose_device(asked: str) -> torch.device:
-    """Return the device that ``auto``, ``cpu``, ``cuda:N`` or ``mps`` means here.
-
-    Raises:
-        ConfigurationError: This machine has no such device.
-    """
-    if asked == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(asked)
-    number = device.index or 0
-    there = {
-        "cpu": True,
-        "cuda": device.type == "cuda" and number < torch.cuda.device_count(),
-        "mps": device.type == "mps" and torch.backends.mps.is_available(),
-    }
-    if not there[device.type]:
-        raise ConfigurationError(f"device {asked!r} is not here; set device: auto")
-    return device
 
 
 def _check_classes(config: Coqpit) -> None:

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from typing_extensions import override
 
 _LIKE = {torch.randn_like: torch.randn, torch.rand_like: torch.rand}
-_DRAWING = frozenset({torch.randn, torch.rand, torch.multinomial})
+_DRAWING = frozenset({torch.randn, torch.rand})
 
 
 class Dice(TorchFunctionMode):  # type: ignore[misc] # torch is not followed
@@ -25,7 +25,9 @@ class Dice(TorchFunctionMode):  # type: ignore[misc] # torch is not followed
 
     def __init__(self, seed: int, device: torch.device) -> None:
         super().__init__()
-        self._generator = torch.Generator(device=device).manual_seed(seed)
+        self._seed = seed
+        self._device = device
+        self._generators: dict[str, torch.Generator] = {}
 
     @override
     def __torch_function__(
@@ -41,15 +43,23 @@ class Dice(TorchFunctionMode):  # type: ignore[misc] # torch is not followed
             return self._like(_LIKE[func], *args)
         if func is torch.nn.functional.dropout:
             return self._dropout(func, *args, **given)
-        if func in _DRAWING:
-            given["generator"] = self._generator
-            given.setdefault("device", self._generator.device)
-            if func is torch.multinomial:
-                del given["device"]
+        if func is torch.multinomial:
+            given["generator"] = self._on(args[0].device)
+        elif func in _DRAWING:
+            given["device"] = torch.device(given.get("device") or self._device)
+            given["generator"] = self._on(given["device"])
         return func(*args, **given)
 
+    def _on(self, device: torch.device) -> torch.Generator:
+        """Return the generator of a device: a model on a GPU may draw some numbers beside it."""
+        if str(device) not in self._generators:
+            self._generators[str(device)] = torch.Generator(device).manual_seed(self._seed)
+        return self._generators[str(device)]
+
     def _like(self, draw: Callable[..., torch.Tensor], model: torch.Tensor) -> torch.Tensor:
-        return draw(model.shape, generator=self._generator, dtype=model.dtype, device=model.device)
+        return draw(
+            model.shape, generator=self._on(model.device), dtype=model.dtype, device=model.device
+        )
 
     def _dropout(
         self,

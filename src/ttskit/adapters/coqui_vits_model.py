@@ -19,11 +19,12 @@ from typing_extensions import override
 from ttskit.adapters.coqui_batch import BatchedVits
 from ttskit.adapters.coqui_engine import CoquiModel, call_options
 from ttskit.adapters.coqui_export import GraphStore
-from ttskit.adapters.coqui_loading import choose_device, load_model, loading, read_settings
+from ttskit.adapters.coqui_loading import load_model, loading, read_settings
 from ttskit.adapters.coqui_onnx import OnnxVits
 from ttskit.adapters.coqui_reader import Reader, cast_of, sentences
 from ttskit.adapters.coqui_torch import TorchVits, decoder_of
 from ttskit.adapters.coqui_vits import Manner, VitsRuntime, VitsVoice
+from ttskit.adapters.torch_device import choose_device
 from ttskit.errors import ConfigurationError, ModelLoadError, UnsupportedFeatureError
 
 if TYPE_CHECKING:
