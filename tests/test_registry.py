@@ -29,9 +29,9 @@ from ttskit.resources.host import Resources
 from ttskit.voices import Voice
 
 OWN = [
-    "azure", "cartesia", "command", "coqui", "deepgram", "edge", "elevenlabs", "espeak", "gemini",
-    "google", "hibari", "hume", "kokoro", "lmnt", "mock", "openai", "piper", "polly",
-    "transformers", "wyoming",
+    "azure", "cartesia", "chatterbox", "command", "coqui", "deepgram", "edge", "elevenlabs",
+    "espeak", "gemini", "google", "hibari", "hume", "kokoro", "lmnt", "mock", "openai", "piper",
+    "polly", "transformers", "wyoming",
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from tools.schema import Schema, default, field_docs, schema_of, values
 from ttskit.adapters.azure import AzureAdapter
 from ttskit.adapters.base import Adapter, AdapterOptions, Capabilities, Support
 from ttskit.adapters.cartesia import CartesiaAdapter
+from ttskit.adapters.chatterbox import ChatterboxAdapter
 from ttskit.adapters.command import CommandAdapter
 from ttskit.adapters.coqui import CoquiAdapter
 from ttskit.adapters.deepgram import DeepgramAdapter
@@ -41,6 +42,7 @@ ADAPTERS: tuple[AdapterClass, ...] = (
     HibariAdapter,
     PiperAdapter,
     CoquiAdapter,
+    ChatterboxAdapter,
     EspeakAdapter,
     KokoroAdapter,
     TransformersAdapter,

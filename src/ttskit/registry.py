@@ -31,10 +31,12 @@ FOUND_LAST = ("espeak", "hibari")
 FOR_TESTS = "mock"
 """Speaks tones."""
 
-NEVER_FOUND = ("command", "edge", "kokoro", FOR_TESTS, "polly", "transformers", "wyoming")
+NEVER_FOUND = (
+    "chatterbox", "command", "edge", "kokoro", FOR_TESTS, "polly", "transformers", "wyoming",
+)  # fmt: skip
 """Only who names them gets them: a service that was meant for others, engines that speak by a model
-of the user's, what is for tests, whose keys are there for other services, servers that nobody knows
-to be there, and programs."""
+of the user's or fetch gigabytes, what is for tests, whose keys are there for others, servers
+that nobody knows to be there, and programs."""
 
 _ACCOUNT = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"})
 """Keys that Polly finds, whose entry point names none. Source: botocore's EnvProvider."""
@@ -118,9 +120,9 @@ class Registry:
         return self._classes[name]
 
     @staticmethod
-    def missing(adapter_class: AdapterClass) -> list[Requirement]:
+    def missing(adapter: AdapterClass | Adapter[AdapterOptions]) -> list[Requirement]:
         """Return the packages that the adapter needs and that are not installed; imports none."""
-        return [needed for needed in adapter_class.requires if not _is_installed(needed.module)]
+        return [needed for needed in adapter.requires if not _is_installed(needed.module)]
 
     def secret_variables(self) -> frozenset[str]:
         """Return the environment variables that hold keys of providers; imports none."""

@@ -230,7 +230,7 @@ class AsyncTTSService:
                 name=seat.adapter.provider,
                 adapter=seat.adapter.name,
                 capabilities=seat.adapter.capabilities,
-                missing=tuple(self._registry.missing(type(seat.adapter))),
+                missing=tuple(self._registry.missing(seat.adapter)),
             )
             for seat in self._seats
         ]

@@ -231,7 +231,8 @@ class Adapter(ABC, Generic[OptionsT_co]):
     options_model: ClassVar[type[AdapterOptions]] = AdapterOptions
     call_model: ClassVar[type[CallOptions]] = CallOptions
     """What one request may set through ``provider_options``."""
-    requires: ClassVar[tuple[Requirement, ...]] = ()
+    requires: tuple[Requirement, ...] = ()
+    """The class's own; an instance may need fewer, as its settings have it."""
     secrets: ClassVar[Mapping[str, str]] = {}
     """Option name to the provider's customary environment variable."""
 

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from ttskit.adapters.coqui_converters import load_converter
 from ttskit.adapters.coqui_engine import CoquiModel
-from ttskit.adapters.coqui_loading import choose_device
+from ttskit.adapters.torch_device import choose_device
 from ttskit.codecs.resample import resample
 from ttskit.errors import ModelLoadError, UnsupportedFeatureError
 from ttskit.resources.engine import EngineChunk

@@ -20,10 +20,11 @@ from typing_extensions import override
 
 from ttskit.adapters.coqui_engine import CoquiModel, call_options
 from ttskit.adapters.coqui_kinds import SCALED
-from ttskit.adapters.coqui_loading import choose_device, load_model, load_vocoder, read_settings
+from ttskit.adapters.coqui_loading import load_model, load_vocoder, read_settings
 from ttskit.adapters.coqui_reader import Reader, cast_of, sentences
 from ttskit.adapters.coqui_seed import Dice
 from ttskit.adapters.coqui_torch import sharing
+from ttskit.adapters.torch_device import choose_device
 from ttskit.errors import ModelLoadError, UnsupportedFeatureError
 from ttskit.resources.engine import EngineChunk
 
