@@ -325,6 +325,12 @@ async def test_closed_resources_make_no_host() -> None:
         host_of(resources, Script())
 
 
+async def test_a_thread_cannot_be_of_another_interpreter(resources: Resources) -> None:
+    recipe = Recipe(lambda: Scripted(Script()), python=sys.executable)
+    with pytest.raises(ConfigurationError, match="isolation: process"):
+        resources.engine(recipe, provider="acme", isolation="thread")
+
+
 async def test_an_isolation_that_is_not_to_be_had_is_refused_by_name(resources: Resources) -> None:
     with pytest.raises(
         ConfigurationError, match="'orbit' is not available; available: process, th"

@@ -361,6 +361,12 @@ class Resources:
         host: Host
         if chosen == "process" and (placement.isolation or _can_start_process(recipe)):
             host = self._workers(recipe, provider, placement, most)
+        elif recipe.python is not None:
+            raise ConfigurationError(
+                "another interpreter runs an engine in a process of its own only; "
+                "set isolation: process",
+                provider=provider,
+            )
         else:
             engine = recipe.make()
             most = most if engine.concurrent else 1
