@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from ttskit.adapters.base import Support
+from ttskit.adapters.base import Capabilities, Support
 from ttskit.errors import (
     ConfigurationError,
     InvalidParameterError,
@@ -36,7 +36,9 @@ def candidates(providers: Sequence[Provider], options: SpeechOptions) -> list[Pr
         )
     chosen = _named(providers, options)
     if options.reference is not None:
-        chosen = _cloners(chosen)
+        # Another person's voice is never a substitute.
+        told = "no voice can be cloned from a sample by any of"
+        chosen = _able(chosen, lambda able: able.cloning, told)
     if options.language is None:
         return chosen
     able = [provider for provider in chosen if _speaks(provider, options.language)]
@@ -52,11 +54,8 @@ def speakers(providers: Sequence[Provider]) -> list[Provider]:
     Raises:
         UnsupportedFeatureError: None of them does.
     """
-    able = [one for one in providers if one.capabilities.synthesis is not Support.UNSUPPORTED]
-    if not able:
-        names = ", ".join(provider.name for provider in providers)
-        raise UnsupportedFeatureError(f"no text is spoken by any of: {names}")
-    return able
+    told = "no text is spoken by any of"
+    return _able(providers, lambda able: able.synthesis, told)
 
 
 def converters(providers: Sequence[Provider]) -> list[Provider]:
@@ -65,11 +64,8 @@ def converters(providers: Sequence[Provider]) -> list[Provider]:
     Raises:
         UnsupportedFeatureError: None of them does.
     """
-    able = [one for one in providers if one.capabilities.conversion is not Support.UNSUPPORTED]
-    if not able:
-        names = ", ".join(provider.name for provider in providers)
-        raise UnsupportedFeatureError(f"no recording can be converted by any of: {names}")
-    return able
+    told = "no recording can be converted by any of"
+    return _able(providers, lambda able: able.conversion, told)
 
 
 def check_own_options(providers: Sequence[Provider], options: SpeechOptions) -> None:
@@ -104,12 +100,14 @@ def _unknown(name: str, known: Sequence[str]) -> InvalidParameterError:
     return InvalidParameterError(f"no provider is called {name[:60]!r}; {hint}")
 
 
-def _cloners(providers: Sequence[Provider]) -> list[Provider]:
-    """Return those that clone voices: another person's is never a substitute."""
-    able = [one for one in providers if one.capabilities.cloning is not Support.UNSUPPORTED]
+def _able(
+    providers: Sequence[Provider], support: Callable[[Capabilities], Support], told: str
+) -> list[Provider]:
+    """Return those that can do something, natively or by emulation; ``told``: where none can."""
+    able = [one for one in providers if support(one.capabilities) is not Support.UNSUPPORTED]
     if not able:
         names = ", ".join(provider.name for provider in providers)
-        raise UnsupportedFeatureError(f"no voice can be cloned from a sample by any of: {names}")
+        raise UnsupportedFeatureError(f"{told}: {names}")
     return able
 
 
