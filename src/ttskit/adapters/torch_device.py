@@ -15,13 +15,14 @@ def choose_device(asked: str) -> torch.device:
     """
     if asked == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(asked)
-    number = device.index or 0
-    there = {
-        "cpu": True,
-        "cuda": device.type == "cuda" and number < torch.cuda.device_count(),
-        "mps": device.type == "mps" and torch.backends.mps.is_available(),
-    }
-    if not there[device.type]:
+    if not is_here(asked):
         raise ConfigurationError(f"device {asked!r} is not here; set device: auto")
-    return device
+    return torch.device(asked)
+
+
+def is_here(asked: str) -> bool:
+    """Whether this machine has a device: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``."""
+    kind, _, number = asked.partition(":")
+    if kind == "cuda":
+        return int(number or 0) < int(torch.cuda.device_count())
+    return kind == "cpu" or bool(torch.backends.mps.is_available())

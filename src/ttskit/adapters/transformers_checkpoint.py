@@ -107,17 +107,11 @@ class Checkpoint:
         Raises:
             ModelLoadError: The device is not there.
         """
-        import torch  # optional, and slow to import
+        from ttskit.adapters.torch_device import choose_device, is_here  # they import torch
 
         if self.device == "auto":
-            return "cuda" if torch.cuda.is_available() else "cpu"
-        kind, _, number = self.device.partition(":")
-        there = {
-            "cpu": lambda: 1,
-            "cuda": torch.cuda.device_count,
-            "mps": lambda: int(torch.backends.mps.is_available()),
-        }[kind]()
-        if int(number or 0) >= there:
+            return str(choose_device("auto"))
+        if not is_here(self.device):
             raise ModelLoadError(f"this machine has no device {self.device!r}; auto takes what is")
         return self.device
 
