@@ -51,7 +51,7 @@ class ChatterboxCallOptions(CallOptions):
     """Turbo: among how many sounds."""
 
 
-class ChatterboxOptions(AdapterOptions):
+class ChatterboxOptions(AdapterOptions, ChatterboxCallOptions):
     """The adapter's section of tts.yaml."""
 
     kind: Literal["english", "multilingual", "turbo"] = "english"
@@ -66,13 +66,6 @@ class ChatterboxOptions(AdapterOptions):
     """``auto``: a GPU where there is one; ``cpu``, ``cuda:N`` or ``mps``."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
     """Where a request brings none: the same text then always sounds the same."""
-    exaggeration: _Exaggeration | None = None
-    cfg_weight: _Share | None = None
-    temperature: _Temperature | None = None
-    repetition_penalty: _Penalty | None = None
-    min_p: _Share | None = None
-    top_p: _TopP | None = None
-    top_k: _TopK | None = None
 
     @field_validator("python")
     @classmethod

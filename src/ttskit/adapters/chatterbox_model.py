@@ -21,7 +21,7 @@ from chatterbox.models.t3.inference import alignment_stream_analyzer
 from chatterbox.vc import ChatterboxVC
 
 from ttskit.adapters.chatterbox_pieces import pieces
-from ttskit.adapters.coqui_seed import Dice
+from ttskit.adapters.torch_seed import Dice
 from ttskit.errors import GenerationError, InvalidVoiceReferenceError, TextTooLongError
 
 if TYPE_CHECKING:
@@ -123,10 +123,8 @@ class ChatterboxModel:
             yield _fitted(sound, round(len(piece) * self._loaded.sr / rate))
 
     def clear_caches(self) -> None:
-        """Forget the voices of samples, and give back what torch keeps of the GPU."""
+        """Forget the voices of samples."""
         self._references.clear()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
 
     def _converted(self, piece: Samples, rate: int, reference: str | None) -> torch.Tensor:
         model = self._loaded

@@ -22,9 +22,9 @@ from ttskit.adapters.coqui_engine import CoquiModel, call_options
 from ttskit.adapters.coqui_kinds import SCALED
 from ttskit.adapters.coqui_loading import load_model, load_vocoder, read_settings
 from ttskit.adapters.coqui_reader import Reader, cast_of, sentences
-from ttskit.adapters.coqui_seed import Dice
 from ttskit.adapters.coqui_torch import sharing
 from ttskit.adapters.torch_device import choose_device
+from ttskit.adapters.torch_seed import Dice
 from ttskit.errors import ModelLoadError, UnsupportedFeatureError
 from ttskit.resources.engine import EngineChunk
 

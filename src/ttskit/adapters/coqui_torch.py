@@ -17,8 +17,8 @@ from torch.nn.utils import parametrize
 from typing_extensions import override
 
 from ttskit.adapters.coqui_pieces import Decoder
-from ttskit.adapters.coqui_seed import Dice
 from ttskit.adapters.coqui_vits import VitsRuntime
+from ttskit.adapters.torch_seed import Dice
 
 if TYPE_CHECKING:
     from ttskit.adapters.coqui_vits import Manner

@@ -25,10 +25,10 @@ from ttskit.adapters.coqui_kinds import CHARACTERS
 from ttskit.adapters.coqui_latents import SPEAKERS, Clones, Latents, read_speakers
 from ttskit.adapters.coqui_loading import loading, read_settings
 from ttskit.adapters.coqui_script import Script
-from ttskit.adapters.coqui_seed import Dice
 from ttskit.adapters.coqui_torch import sharing
 from ttskit.adapters.coqui_xtts_loading import load_xtts
 from ttskit.adapters.torch_device import choose_device
+from ttskit.adapters.torch_seed import Dice
 from ttskit.errors import (
     GenerationError,
     InvalidVoiceReferenceError,
