@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import queue
 import signal
@@ -189,10 +190,10 @@ class WorkerProcess:
 def _blocks(pipe: IO[bytes], size: int) -> Iterator[memoryview]:
     """Yield what comes until the other end is closed; each block is good until the next.
 
-    All go through one buffer: a large one for each read, most of it given back at once, leaves
-    holes in the C library's heap, and every worker's threads may have a heap of their own.
+    All go through one buffer, which is no part of the C library's heap: that keeps what it once
+    gave out, and every worker's threads may have a heap of their own.
     """
-    buffer = memoryview(bytearray(size))
+    buffer = memoryview(mmap.mmap(-1, size))
     raw = cast("RawIOBase", pipe)  # as it is opened without a buffer
     while count := raw.readinto(buffer):
         yield buffer[:count]
