@@ -76,15 +76,25 @@ def test_torch_and_onnxruntime_say_the_same(coqui_engines: dict[str, CoquiEngine
 def test_pieces_join_to_what_the_whole_would_be(engine: CoquiEngine) -> None:
     voice = engine._made._voice  # type: ignore[union-attr] # what the pieces are made of
     latent = voice._runtime.latent(voice._reader.read(SENTENCE, "en-us").ids, PLAIN)
-    assert np.allclose(heard(engine), latent.decode(0, latent.frames), atol=1e-4)
+    whole = latent.decode(0, latent.frames)
+    assert np.allclose(heard(engine, is_live=True), whole, atol=1e-4)
 
 
-def test_only_the_first_piece_is_short(engine: CoquiEngine) -> None:
-    chunks = engine.synthesize(EngineJob(" ".join([SENTENCE] * 3)), threading.Event())
-    lengths = [len(chunk.samples) / chunk.sample_rate for chunk in chunks]
-    assert len(lengths) == 4
-    assert lengths[0] < 0.8 < lengths[1]
-    assert lengths[0] + lengths[1] == pytest.approx(lengths[2])
+def lengths(engine: CoquiEngine, *, is_live: bool) -> list[float]:
+    job = EngineJob(" ".join([SENTENCE] * 3), is_live=is_live)
+    chunks = engine.synthesize(job, threading.Event())
+    return [len(chunk.samples) / chunk.sample_rate for chunk in chunks]
+
+
+def test_of_live_speech_the_first_piece_is_short(engine: CoquiEngine) -> None:
+    first, rest, second, third = lengths(engine, is_live=True)
+    assert first < 0.8 < rest
+    assert [first + rest] * 2 == pytest.approx([second, third])
+
+
+def test_where_all_is_waited_for_no_sentence_is_decoded_in_pieces(engine: CoquiEngine) -> None:
+    live = lengths(engine, is_live=True)
+    assert lengths(engine, is_live=False) == pytest.approx([live[0] + live[1], *live[2:]])
 
 
 def test_without_noise_repeats_are_identical(engine: CoquiEngine) -> None:
@@ -156,7 +166,8 @@ async def test_words_are_timed_one_after_the_other(
 
 
 def test_words_come_before_they_are_heard(engine: CoquiEngine) -> None:
-    chunks = list(engine.synthesize(EngineJob(SENTENCE, want_words=True), threading.Event()))
+    job = EngineJob(SENTENCE, want_words=True, is_live=True)
+    chunks = list(engine.synthesize(job, threading.Event()))
     assert [len(chunk.words) for chunk in chunks] == [9, 0]
 
 

@@ -154,6 +154,8 @@ class Utterance:
     lane: str | None = None
     """The stream that it belongs to; None: to none. A local engine makes the utterances of one lane
     one after the other, and so is a provider asked that reads a stream as one."""
+    is_live: bool = False
+    """Audio is heard as it comes; else only once all of the utterance is there."""
 
 
 @dataclass(frozen=True, slots=True)

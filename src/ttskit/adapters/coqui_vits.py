@@ -106,26 +106,32 @@ class VitsVoice:
         language: str | None,
         manner: Manner,
         want_words: bool,
+        is_live: bool,
         stop: threading.Event,
     ) -> Iterator[EngineChunk]:
-        """Yield the sound of the sentences in pieces; the first comes soon and is short.
+        """Yield the sound of the sentences in pieces.
 
         Args:
             sentences: Of the job's text.
             language: As the model calls it.
             manner: Length scale included.
             want_words: Each sentence's words come with its first piece.
+            is_live: The first piece comes soon and is short.
             stop: Ends it between two pieces.
         """
         with self._runtime.joined():
-            yield from self._spoken(sentences, language, manner, want_words, stop)
+            yield from self._spoken(
+                sentences, language, manner, want_words=want_words, is_live=is_live, stop=stop
+            )
 
     def _spoken(
         self,
         sentences: Sequence[Segment],
         language: str | None,
         manner: Manner,
-        want_words: bool,  # noqa: FBT001 - handed on
+        *,
+        want_words: bool,
+        is_live: bool,
         stop: threading.Event,
     ) -> Iterator[EngineChunk]:
         offset = 0
@@ -139,16 +145,16 @@ class VitsVoice:
             words = self._words(sentence, reading, latent, language) if want_words else ()
             words = tuple(_shifted(word, offset / self.sample_rate) for word in words)
             # Only the first sentence is waited for; the others are ready before they are due.
-            for samples in self._sound(latent, is_first=not offset):
+            for samples in self._sound(latent, is_waited_for=is_live and not offset):
                 yield EngineChunk(samples, self.sample_rate, words)
                 words = ()
                 offset += len(samples)
                 if stop.is_set():
                     return
 
-    def _sound(self, latent: Latent, *, is_first: bool) -> Iterator[Samples]:
+    def _sound(self, latent: Latent, *, is_waited_for: bool) -> Iterator[Samples]:
         runtime = self._runtime
-        first = {} if is_first else {"first": LATER_FRAMES}
+        first = {} if is_waited_for else {"first": LATER_FRAMES}
         for piece in pieces(latent.frames, radius=runtime.radius, **first):
             samples = latent.decode(piece.begin, piece.finish)
             start = (piece.start - piece.begin) * runtime.hop

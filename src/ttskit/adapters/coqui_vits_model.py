@@ -90,6 +90,7 @@ class VitsModel(CoquiModel):
             language=language,
             manner=manner,
             want_words=job.want_words,
+            is_live=job.is_live,
             stop=stop,
         )
 

@@ -113,6 +113,7 @@ class LocalAdapter(Adapter[LocalOptionsT]):
             is_ssml=utterance.is_ssml,
             options=self._call_options(utterance.options),
             lane=utterance.lane,
+            is_live=utterance.is_live,
             request_id=utterance.request_id,
             reference=_path(utterance.reference),
         )

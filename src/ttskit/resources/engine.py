@@ -40,6 +40,8 @@ class EngineJob:
     options: Mapping[str, JsonValue] = field(default_factory=dict)
     lane: str | None = None
     """Jobs of the same lane run one after the other, in the order they came."""
+    is_live: bool = False
+    """Sound is heard as it comes: a small first piece is worth what it costs."""
     reference: str | None = None
     """Path of a normalised WAV file: the sample of a voice to speak like."""
     request_id: str = ""

@@ -308,6 +308,7 @@ class Attempt:
             reference=part.role.casting.reference,
             request_id=self._booth.request_id,
             lane=self._booth.lane,
+            is_live=self._booth.is_live,
         )
 
     def _neighbours(self, part: Part) -> tuple[str | None, str | None]:
