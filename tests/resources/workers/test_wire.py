@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ttskit.resources.workers.wire import (
     HEAD_LIMIT,
     HEADER,
+    LARGE_PAYLOAD,
     MAGIC,
     NOISE_LIMIT,
     PAYLOAD_LIMIT,
@@ -35,7 +36,14 @@ PLAIN = st.recursive(
     max_leaves=8,
 )
 HEADS = st.dictionaries(st.text(max_size=8), PLAIN, max_size=4)
-FRAMES = st.lists(st.builds(Frame, KINDS, HEADS, st.binary(max_size=300)), max_size=5)
+SMALL = st.binary(max_size=300)
+LARGE = st.builds(
+    lambda seed, more: (seed * LARGE_PAYLOAD)[: LARGE_PAYLOAD + more],
+    st.binary(min_size=2, max_size=9),
+    st.integers(-1, 100),
+)
+FRAMES = st.lists(st.builds(Frame, KINDS, HEADS, SMALL), max_size=5)
+OF_ANY_SIZE = st.lists(st.builds(Frame, KINDS, HEADS, SMALL | LARGE), max_size=5)
 
 
 def written(frames: list[Frame]) -> bytes:
@@ -48,7 +56,7 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in pairwise(places)]
 
 
-@given(FRAMES, st.lists(st.integers(0, 10_000)))
+@given(OF_ANY_SIZE, st.lists(st.integers(0, 400_000)))
 def test_frames_survive_the_pipe_however_their_bytes_are_cut(
     frames: list[Frame], cuts: list[int]
 ) -> None:
@@ -58,7 +66,7 @@ def test_frames_survive_the_pipe_however_their_bytes_are_cut(
     assert not decoder.is_amid
 
 
-@given(FRAMES.filter(bool), st.data())
+@given(OF_ANY_SIZE.filter(bool), st.data())
 def test_a_truncated_stream_gives_the_frames_before_the_cut(
     frames: list[Frame], data: st.DataObject
 ) -> None:

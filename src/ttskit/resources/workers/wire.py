@@ -7,6 +7,7 @@ whole frames or raises ``FrameError``, and holds no more than a frame may have.
 from __future__ import annotations
 
 import json
+import mmap
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,10 @@ MAGIC = b"\x93TW1"
 HEAD_LIMIT = 16 * 2**20
 PAYLOAD_LIMIT = 16 * 2**20
 """Bytes; a minute and a half of audio at 48 kHz."""
+LARGE_PAYLOAD = 64 * 1024
+"""Bytes from which a payload is kept in a map of its own, which goes back to the system as soon as
+nobody needs it. In the C library's heaps it would leave holes, in a heap for each worker's thread.
+"""
 START = b"\n\x93ttskit worker speaks\n"
 """What a worker writes first: an interpreter may print before any of our code runs."""
 NOISE_LIMIT = 2**20
@@ -68,7 +73,7 @@ class Frame:
 
     kind: Kind
     head: Mapping[str, JsonValue] = field(default_factory=dict)
-    payload: bytes | bytearray = b""
+    payload: bytes | bytearray | memoryview = b""
 
     def number(self, name: str) -> int:
         """Return a whole number of the head.
@@ -120,12 +125,14 @@ class Decoder:
     def __init__(self, start: bytes = b"") -> None:
         self._start = start
         self._held = bytearray()
+        self._large: _Large | None = None
+        """The frame that has begun, where its payload is large."""
         self._noise = 0
 
     @property
     def is_amid(self) -> bool:
         """Whether a frame has begun and is not whole."""
-        return bool(self._held) and not self._start
+        return self._large is not None or (bool(self._held) and not self._start)
 
     def feed(self, data: bytes | bytearray | memoryview) -> Iterator[Frame]:
         """Yield the frames that are whole now.
@@ -133,6 +140,12 @@ class Decoder:
         Raises:
             FrameError: What follows is none; the decoder is of no further use.
         """
+        if self._large is not None:
+            data = memoryview(data)[self._large.take(data) :]
+            if not self._large.is_whole:
+                return
+            yield self._large.frame
+            self._large = None
         self._held += data
         if self._start and not self._find_start():
             return
@@ -163,12 +176,45 @@ class Decoder:
         if head_size > HEAD_LIMIT or payload_size > PAYLOAD_LIMIT:
             raise FrameError("a frame that is too large")
         end = HEADER.size + head_size
+        if payload_size >= LARGE_PAYLOAD and len(held) >= end:
+            return self._begin_large(kind, end, payload_size)
         if len(held) < end + payload_size:
             return None
         head = _head(bytes(held[HEADER.size : end]))
         payload = held[end : end + payload_size]
         del held[: end + payload_size]
         return Frame(_kind(kind), head, payload)
+
+    def _begin_large(self, kind: int, end: int, size: int) -> Frame | None:
+        """Return the frame whose payload begins at ``end``, if all of it is there already."""
+        large = _Large(_kind(kind), _head(bytes(self._held[HEADER.size : end])), size)
+        with memoryview(self._held) as held:
+            taken = large.take(held[end:])
+        del self._held[: end + taken]
+        if large.is_whole:
+            return large.frame
+        self._large = large
+        return None
+
+
+class _Large:
+    """A frame whose payload is filled in as it comes."""
+
+    def __init__(self, kind: Kind, head: Mapping[str, JsonValue], size: int) -> None:
+        self._room = memoryview(mmap.mmap(-1, size))
+        self._filled = 0
+        self.frame = Frame(kind, head, self._room)
+
+    @property
+    def is_whole(self) -> bool:
+        return self._filled == len(self._room)
+
+    def take(self, data: bytes | bytearray | memoryview) -> int:
+        """Keep what belongs to the payload; return how many bytes that was."""
+        size = min(len(data), len(self._room) - self._filled)
+        self._room[self._filled : self._filled + size] = data[:size]
+        self._filled += size
+        return size
 
 
 def _kind(number: int) -> Kind:
