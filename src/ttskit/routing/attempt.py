@@ -102,9 +102,11 @@ class Attempt:
 
     async def _look_at_voices(self) -> None:
         """Find out what the provider can do with the voices that are not the configured one."""
+        own, model = self._provider.place.default_voice, self._options.model
         if self._is_usual:
+            if own is not None and self._booth.reference is None:
+                self._able = self._provider.adapter.able(own, None)
             return
-        model = self._options.model
         styles = [run.style for run in self._passage.runs if is_speakable(run.text)]
         wishes = dict.fromkeys((style.voice, style.language) for style in styles)
         voices = dict.fromkeys([(await self._cast(*wish)).voice for wish in wishes])
@@ -117,13 +119,12 @@ class Attempt:
         """Whether nobody asks for a voice, a language or a model, as in most requests."""
         options = self._options
         is_asked = options.voice or options.language or options.model
-        is_plain = all(run.style is PLAIN for run in self._passage.runs)
-        return not is_asked and is_plain and self._provider.place.default_voice is None
+        return not is_asked and all(run.style is PLAIN for run in self._passage.runs)
 
     @property
     def _max_characters(self) -> int | None:
-        limits = (self._cut_at, self._able.max_characters)
-        return min((limit for limit in limits if limit), default=None)
+        own = self._able.max_characters
+        return min(self._cut_at, own) if self._cut_at and own else self._cut_at or own
 
     def _break_off(self) -> None:
         """End the turn; what of it was heard stays in the listener's ear."""
@@ -277,8 +278,10 @@ class Attempt:
 
     async def _heard_in(self, part: Part) -> str | None:
         """Return the voice of a part; of a dialogue all of them, with commas."""
-        asked = [turn.voice for turn in part.turns] or [part.role.casting.label]
-        voices = [voice or await self._provider.default_id() for voice in dict.fromkeys(asked)]
+        if not part.turns:
+            return part.role.casting.label or await self._provider.default_id()
+        asked = dict.fromkeys(turn.voice for turn in part.turns)
+        voices = [voice or await self._provider.default_id() for voice in asked]
         return ", ".join(voice for voice in voices if voice) or None
 
     async def _ask_for(self, part: Part, hear: Hear) -> None:

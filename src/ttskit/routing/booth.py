@@ -72,7 +72,7 @@ class Booth:
         self.reference: Reference | None = None
         """Whom to speak like; known once ``read_reference`` has been called."""
         self._references = references
-        self._reading = anyio.Lock()
+        self._reading: anyio.Lock | None = None
         self._deadline_s = deadline_s
         self.tell = tell
 
@@ -90,6 +90,7 @@ class Booth:
         source = self.options.reference
         if source is None:
             return
+        self._reading = self._reading or anyio.Lock()  # few requests bring a sample
         async with self._reading:
             if self.reference is None:
                 self.reference = await self._references.read(source)

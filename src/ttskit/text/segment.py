@@ -149,6 +149,8 @@ def cut(text: str, limit: int, *, measure: Callable[[str], int] = len) -> list[t
         InvalidParameterError: ``limit`` is below 1.
     """
     _check_limit(limit)
+    if text and measure(text) <= limit:
+        return [(0, len(text))]
     spans: list[tuple[int, int]] = []
     start = 0
     while start < len(text):
