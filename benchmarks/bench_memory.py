@@ -2,10 +2,10 @@
 
     python benchmarks/bench_memory.py [--utterances 20000] [--longest 24] [--engines hibari,piper]
 
-After some of the utterances have warmed everything up, the resident memory of this process and of
-its worker processes is read after every hundredth of them. A worker is replaced after a thousand,
-and the C library keeps a heap for each thread there ever was at the same time: it takes some ten of
-them until no further heap is made. Printed is the Theil-Sen slope in KiB a thousand utterances with
+After as many utterances have warmed everything up, the resident memory of this process and of its
+worker processes is read a hundred times. A worker is replaced after a thousand utterances, and the
+C library keeps a heap for each thread there ever was at the same time: it takes some ten workers
+until no further heap is made. Printed is the Theil-Sen slope in KiB a thousand utterances with
 its 95 % interval (P. K. Sen, J. Am. Stat. Assoc. 63, 1968), and what it amounts to over the whole
 run. Memory moves in steps, so neighbouring samples tell much the same: the interval is as wide as
 that makes it (K. H. Hamed and A. R. Rao, J. Hydrol. 204, 1998). An engine is flat where the
@@ -93,16 +93,14 @@ def held_now() -> tuple[int, int]:
     return here.memory_info().rss, workers
 
 
-def run(
-    engine: str, utterances: int, *, longest: int, warm: float
-) -> tuple[np.ndarray, np.ndarray]:
+def run(engine: str, utterances: int, *, longest: int, warm: int) -> tuple[np.ndarray, np.ndarray]:
     """Return after how many utterances what was held, here and in workers."""
     each = max(utterances // SAMPLES, 1)
     at, held = [], []
     with TTSService({"providers": {engine: {}}}) as tts:
-        for number, text in enumerate(islice(texts(1, longest), utterances), 1):
+        for number, text in enumerate(islice(texts(1, longest), warm + utterances), 1):
             tts.synthesize(text)
-            if number > utterances * warm and number % each == 0:
+            if number > warm and number % each == 0:
                 at.append(number)
                 held.append(held_now())
     return np.array(at, float), np.array(held, float)
@@ -113,7 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--utterances", type=int, default=20_000)
     parser.add_argument("--longest", type=int, default=24, help="words of an utterance")
-    parser.add_argument("--warm", type=float, default=0.5, help="share of them not looked at")
+    parser.add_argument("--warm", type=int, default=20_000, help="utterances before")
     parser.add_argument("--engines", default=",".join(ENGINES))
     asked = parser.parse_args()
     print(f"{'':22}   MiB   KiB/1000   95 % interval      whole run   scatter")
