@@ -22,7 +22,7 @@ MAGIC = b"\x93TW1"
 HEAD_LIMIT = 16 * 2**20
 PAYLOAD_LIMIT = 16 * 2**20
 """Bytes; a minute and a half of audio at 48 kHz."""
-LARGE_PAYLOAD = 64 * 1024
+LARGE_PAYLOAD = 16 * 1024
 """Bytes from which a payload is kept in a map of its own, which goes back to the system as soon as
 nobody needs it. In the C library's heaps it would leave holes, in a heap for each worker's thread.
 """
@@ -125,6 +125,8 @@ class Decoder:
     def __init__(self, start: bytes = b"") -> None:
         self._start = start
         self._held = bytearray()
+        self._wanted = HEADER.size
+        """How many bytes are held when something can be made of them."""
         self._large: _Large | None = None
         """The frame that has begun, where its payload is large."""
         self._noise = 0
@@ -140,17 +142,25 @@ class Decoder:
         Raises:
             FrameError: What follows is none; the decoder is of no further use.
         """
-        if self._large is not None:
-            data = memoryview(data)[self._large.take(data) :]
-            if not self._large.is_whole:
+        rest = memoryview(data)
+        if self._start:
+            self._held += rest
+            if not self._find_start():
                 return
-            yield self._large.frame
-            self._large = None
-        self._held += data
-        if self._start and not self._find_start():
-            return
-        while (frame := self._next()) is not None:
-            yield frame
+            rest = memoryview(bytes(self._held))
+            self._held.clear()
+        while rest:
+            rest = rest[self._take(rest) :]
+            if (frame := self._next()) is not None:
+                yield frame
+
+    def _take(self, data: memoryview) -> int:
+        """Keep what the next step needs and no more; return how many bytes that was."""
+        if self._large is not None:
+            return self._large.take(data)
+        size = min(len(data), self._wanted - len(self._held))
+        self._held += data[:size]
+        return size
 
     def _find_start(self) -> bool:
         place = self._held.find(self._start)
@@ -167,6 +177,9 @@ class Decoder:
         return False
 
     def _next(self) -> Frame | None:
+        """Return the frame that is whole now; None: it is known how many bytes are wanted first."""
+        if self._large is not None:
+            return self._whole(self._large.frame) if self._large.is_whole else None
         held = self._held
         if not held.startswith(MAGIC[: len(held)]):
             raise FrameError("no frame")
@@ -176,25 +189,20 @@ class Decoder:
         if head_size > HEAD_LIMIT or payload_size > PAYLOAD_LIMIT:
             raise FrameError("a frame that is too large")
         end = HEADER.size + head_size
-        if payload_size >= LARGE_PAYLOAD and len(held) >= end:
-            return self._begin_large(kind, end, payload_size)
-        if len(held) < end + payload_size:
+        is_large = payload_size >= LARGE_PAYLOAD
+        self._wanted = end if is_large else end + payload_size
+        if len(held) < self._wanted:
             return None
         head = _head(bytes(held[HEADER.size : end]))
-        payload = held[end : end + payload_size]
-        del held[: end + payload_size]
-        return Frame(_kind(kind), head, payload)
+        if is_large:
+            self._large = _Large(_kind(kind), head, payload_size)
+            return None
+        return self._whole(Frame(_kind(kind), head, held[end:]))
 
-    def _begin_large(self, kind: int, end: int, size: int) -> Frame | None:
-        """Return the frame whose payload begins at ``end``, if all of it is there already."""
-        large = _Large(_kind(kind), _head(bytes(self._held[HEADER.size : end])), size)
-        with memoryview(self._held) as held:
-            taken = large.take(held[end:])
-        del self._held[: end + taken]
-        if large.is_whole:
-            return large.frame
-        self._large = large
-        return None
+    def _whole(self, frame: Frame) -> Frame:
+        self._held.clear()
+        self._large, self._wanted = None, HEADER.size
+        return frame
 
 
 class _Large:
