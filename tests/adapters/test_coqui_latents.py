@@ -22,7 +22,8 @@ def write_sample(path: Path, level: float, *, channels: int = 1) -> str:
 def test_the_voices_used_longest_ago_are_cloned_anew(tmp_path: Path) -> None:
     import torch
 
-    from ttskit.adapters.coqui_latents import Clones, Latents
+    from ttskit.adapters.coqui_clones import Clones
+    from ttskit.adapters.coqui_latents import Latents
 
     def mean(samples: Samples, sample_rate: int) -> Latents:
         assert sample_rate == 24_000

@@ -47,6 +47,90 @@ def make_vits(
     return _write(folder, plain | settings)
 
 
+YOUR_TTS_SPEAKERS = ("female-en-5", "female-en-5\n", "male-pt-3\n")
+"""As the published model has them: some of their names end with a line."""
+_ENCODER = {
+    "model": "speaker_encoder",
+    "audio": {
+        "sample_rate": 16_000,
+        "fft_size": 512,
+        "win_length": 400,
+        "hop_length": 160,
+        "num_mels": 16,
+        "preemphasis": 0.97,
+    },
+    "model_params": {
+        "model_name": "resnet",
+        "input_dim": 16,
+        "proj_dim": 8,
+        "use_torch_spec": True,
+        "log_input": True,
+    },
+}
+
+
+def make_your_tts(
+    folder: Path,
+    *,
+    speakers: Sequence[str] = YOUR_TTS_SPEAKERS,
+    encoder: Mapping[str, object] | None = None,
+) -> Path:
+    """Write a model as YourTTS is, its paths those of where it was trained; return its folder.
+
+    Args:
+        folder: Of the model.
+        speakers: Of its file of embeddings.
+        encoder: Settings of the network that knows people by samples; None: it comes without one.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    clips = {
+        f"clip_{number}.wav": {"name": name, "embedding": rng.normal(size=8).tolist()}
+        for number, name in enumerate(speakers)
+    }
+    (folder / "speakers.json").write_text(json.dumps(clips))
+    (folder / "language_ids.json").write_text(json.dumps({"en": 0, "fr-fr": 1, "pt-br": 2}))
+    if encoder is not None:
+        make_encoder(folder, encoder)
+    trained = {
+        "use_d_vector_file": True,
+        "d_vector_dim": 8,
+        "use_language_embedding": True,
+        "embedded_language_dim": 4,
+        "num_languages": 3,
+    }
+    files = {
+        "d_vector_file": [str(folder / "speakers.json")],
+        "language_ids_file": str(folder / "language_ids.json"),
+    }
+    make_vits(folder, trained | files, use_language_embedding=True)
+    settings = json.loads((folder / "config.json").read_text())
+    settings["model_args"] |= {
+        "d_vector_file": ["/home/trainer/vctk_embeddings.json"],
+        "language_ids_file": "/home/trainer/language_ids.json",
+        "speaker_encoder_model_path": "/home/trainer/SE_checkpoint.pth.tar",
+        "speaker_encoder_config_path": "/home/trainer/config_se.json",
+        "use_speaker_encoder_as_loss": True,
+    }
+    (folder / "config.json").write_text(json.dumps(settings))
+    return folder
+
+
+def make_encoder(folder: Path, settings: Mapping[str, object]) -> None:
+    """Write a network that knows people by samples, as Coqui's releases call it."""
+    import torch
+    from TTS.config import load_config
+    from TTS.encoder.utils.generic_utils import setup_encoder_model
+
+    params = _ENCODER["model_params"] | dict(settings)  # type: ignore[operator] # a dict
+    (folder / "config_se.json").write_text(json.dumps(_ENCODER | {"model_params": params}))
+    torch.manual_seed(4)
+    encoder = setup_encoder_model(load_config(folder / "config_se.json"))
+    torch.save({"model": encoder.state_dict()}, folder / "model_se.pth")
+
+
 SPECTROGRAMS: dict[str, dict[str, object]] = {
     "glow_tts": {
         "hidden_channels_enc": 16,

@@ -16,8 +16,8 @@ from ttskit.adapters.base import (
     Requirement,
 )
 from ttskit.adapters.coqui_engine import CoquiEngine
-from ttskit.adapters.coqui_files import is_hub_name, kind_of, local_files
-from ttskit.adapters.coqui_kinds import hub_kind, narrowed
+from ttskit.adapters.coqui_files import encoder_of, is_hub_name, kind_of, local_files
+from ttskit.adapters.coqui_kinds import YOUR_TTS, hub_kind, narrowed
 from ttskit.adapters.local import LocalAdapter
 from ttskit.adapters.options import CallOptions
 from ttskit.errors import ModelLoadError
@@ -111,8 +111,9 @@ class CoquiAdapter(LocalAdapter[CoquiOptions]):
 
     def __init__(self, options: CoquiOptions, *, provider: str | None = None) -> None:
         super().__init__(options, provider=provider)
+        kind, clones = _kind(options)
         able, language = type(self).capabilities, options.language
-        self.capabilities = narrowed(able, _kind(options), language=language)
+        self.capabilities = narrowed(able, kind, clones=clones, language=language)
 
     @override
     def engine(self, *, downloads: bool) -> Recipe:
@@ -140,12 +141,14 @@ class CoquiAdapter(LocalAdapter[CoquiOptions]):
         )
 
 
-def _kind(options: CoquiOptions) -> str | None:
+def _kind(options: CoquiOptions) -> tuple[str | None, bool]:
+    """Return a model's kind, where it is known, and whether it has a network for samples."""
     if is_hub_name(options.model):
-        return hub_kind(options.model)
+        return hub_kind(options.model), options.model.endswith(f"/{YOUR_TTS}")
     with suppress(ModelLoadError):  # whoever loads it will say so
-        return kind_of(local_files(options.model, config=_text(options.config)).config)
-    return None
+        config = local_files(options.model, config=_text(options.config)).config
+        return kind_of(config), encoder_of(config) is not None
+    return None, False
 
 
 def _text(path: Path | None) -> str | None:

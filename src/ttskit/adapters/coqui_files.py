@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ttskit.errors import ModelLoadError
 
@@ -16,6 +18,11 @@ _NAMES = ("model.pth", "model_file.pth", "model_file.pth.tar", "best_model.pth",
 _HUB_NAME = re.compile(r"(tts_models|vocoder_models|voice_conversion_models)/[^/]+/[^/]+/[^/]+")
 _WHOLE_FOLDER = frozenset({"bark", "tortoise"})
 """Kinds that load themselves from a folder."""
+_ENCODER = {
+    "speaker_encoder_model_path": ("model_se.pth", "model_se.pth.tar"),
+    "speaker_encoder_config_path": ("config_se.json",),
+}
+"""Settings that name the files of what knows people by samples, and how Coqui calls those."""
 OPENVOICE, KNNVC = "openvoice", "knnvc"
 """Kinds whose files are not like those of others: the settings of the first are its makers' own,
 and the second has no weights of its own."""
@@ -68,13 +75,32 @@ def kind_of(config: Path) -> str:
     Raises:
         ModelLoadError: They cannot be read.
     """
-    try:
-        # Old settings have comments, which JSON has not.
-        text = re.sub(r'("(?:[^"\\]|\\.)*")|(//.*)', r"\1", config.read_text(encoding="utf-8"))
-        kind = json.loads(text).get("model")
-    except (OSError, ValueError, AttributeError) as error:
-        raise ModelLoadError(f"the settings {config.name} cannot be read") from error
+    kind = _read(config).get("model")
     return OPENVOICE if isinstance(kind, dict) else str(kind).lower()
+
+
+def encoder_of(config: Path) -> tuple[Path, Path] | None:
+    """Return weights and settings of the network by which a model knows people it never heard.
+
+    Args:
+        config: The model's settings, that network's files beside them.
+
+    Raises:
+        ModelLoadError: They cannot be read.
+    """
+    settings = _read(config)
+    own = settings.get("model_args")
+    both = settings | (own if isinstance(own, dict) else {})
+    if not both.get("use_d_vector_file"):
+        return None  # it knows people by their numbers
+    found = [
+        next(
+            (path for path in _places(both.get(key), names, config.parent) if path.is_file()), None
+        )
+        for key, names in _ENCODER.items()
+    ]
+    weights, told = found
+    return None if weights is None or told is None else (weights, told)
 
 
 def find_weights(folder: Path) -> Path | None:
@@ -100,6 +126,26 @@ def is_whole(folder: Path) -> bool:
     with suppress(ModelLoadError):  # there are none, or damaged ones
         return kind_of(settings) == KNNVC
     return False
+
+
+def _places(named: object, usual: Iterable[str], folder: Path) -> Iterator[Path]:
+    """Yield where a file may be: beside the settings, where they say, and as Coqui calls it."""
+    if isinstance(named, str) and named:
+        yield folder / Path(named).name
+        yield Path(named)
+    yield from (folder / name for name in usual)
+
+
+def _read(config: Path) -> dict[str, Any]:
+    try:
+        # Old settings have comments, which JSON has not.
+        text = re.sub(r'("(?:[^"\\]|\\.)*")|(//.*)', r"\1", config.read_text(encoding="utf-8"))
+        settings = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise ModelLoadError(f"the settings {config.name} cannot be read") from error
+    if not isinstance(settings, dict):
+        raise ModelLoadError(f"the settings {config.name} cannot be read")
+    return settings
 
 
 def _own_pair(path: Path, config: str | None) -> tuple[Path, Path]:

@@ -8,6 +8,8 @@ from ttskit.adapters.base import EMULATED, NATIVE, UNSUPPORTED, Capabilities
 from ttskit.adapters.coqui_files import KNNVC, OPENVOICE
 
 VITS, XTTS = "vits", "xtts"
+YOUR_TTS = "your_tts"
+"""What the one model of Coqui's list is called that knows people by samples, and is a VITS."""
 SCALED = frozenset({"align_tts", "fast_pitch", "fast_speech", "fastspeech2", "forward_tts"}) | {
     "glow_tts",
     "speedy_speech",
@@ -39,12 +41,15 @@ CHARACTERS = {
 """Of one piece of text, by language, that XTTS says whole; coqui-tts 0.28.0, ``tokenizer.py``."""
 
 
-def narrowed(able: Capabilities, kind: str | None, *, language: str | None) -> Capabilities:
+def narrowed(
+    able: Capabilities, kind: str | None, *, clones: bool, language: str | None
+) -> Capabilities:
     """Return what a model can do; everything where its kind is not known.
 
     Args:
         able: What all kinds can do.
         kind: As its settings or Coqui's list call it.
+        clones: A model that reads embeddings of voices has what makes them of samples.
         language: The configured one.
     """
     if kind in CONVERTERS:
@@ -52,8 +57,9 @@ def narrowed(able: Capabilities, kind: str | None, *, language: str | None) -> C
             formats=able.formats, synthesis=UNSUPPORTED, cloning=NATIVE, conversion=NATIVE
         )
     able = replace(able, conversion=UNSUPPORTED)
+    cloning = NATIVE if clones else UNSUPPORTED
     if kind == VITS:
-        return replace(able, cloning=UNSUPPORTED)
+        return replace(able, cloning=cloning)
     if kind == XTTS:
         root = (language or "en").split("-")[0].lower()
         return replace(
@@ -69,14 +75,27 @@ def narrowed(able: Capabilities, kind: str | None, *, language: str | None) -> C
             streaming=UNSUPPORTED,
             word_timestamps=EMULATED,
             speed=NATIVE if kind in SCALED else UNSUPPORTED,
-            cloning=UNSUPPORTED,
+            cloning=cloning,
         )
     return able
 
 
+_NAMED_OTHERWISE = {
+    YOUR_TTS: VITS,
+    "jenny": VITS,
+    "capacitron": "tacotron2",
+    "glow-tts": "glow_tts",
+    "neural_hmm": "neuralhmm_tts",
+    "speedy-speech": "speedy_speech",
+}
+"""Kinds of models whose names on Coqui's list begin otherwise."""
+
+
 def hub_kind(name: str) -> str | None:
     """Return the kind that a name of Coqui's list ends with: ``…/tacotron2-DDC``, ``…/xtts_v2``."""
-    last = name.rsplit("/", 1)[-1].lower().replace("glow-tts", "glow_tts")
-    last = last.replace("neural_hmm", "neuralhmm_tts").replace("speedy-speech", "speedy_speech")
+    last = name.rsplit("/", 1)[-1].lower()
+    for other, kind in _NAMED_OTHERWISE.items():
+        if last.startswith(other):
+            return kind
     known = (kind for kind in sorted(KINDS, key=len, reverse=True) if last.startswith(kind))
     return next(known, None)

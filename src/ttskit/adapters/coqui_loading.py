@@ -29,12 +29,17 @@ _FILE_KEYS = (
     "speaker_file",
     "d_vector_file",
     "language_ids_file",
-    "speaker_encoder_model_path",
-    "speaker_encoder_config_path",
     "tokenizer_file",
     "stats_path",
 )
 """Settings that name files."""
+_ENCODER_KEYS = ("speaker_encoder_model_path", "speaker_encoder_config_path")
+_USUAL = {
+    "speakers_file": ("speaker_ids.json", "speaker_ids.pth"),
+    "d_vector_file": ("speakers.json", "speakers.pth"),
+    "language_ids_file": ("language_ids.json",),
+}
+"""What some of them are called in Coqui's releases, whatever the settings say."""
 _OWN_CLASSES = "TTS."
 """Where a class that settings name may come from: naming one imports its module."""
 
@@ -69,6 +74,7 @@ def read_settings(files: CoquiFiles) -> Coqpit:
         config = load_config(files.config)
         _check_classes(config)
         _find_files(config, files.config.parent)
+        _leave_out_encoder(config)
         adopt(config)
     return config
 
@@ -116,13 +122,24 @@ def _find_files(config: Coqpit, beside: Path) -> None:
         for key in _FILE_KEYS:
             value = part.get(key) if key in part else None
             if isinstance(value, list):
-                part[key] = [_found(one, beside) for one in value]
+                part[key] = [_found(key, one, beside) for one in value]
             elif value:
-                part[key] = _found(value, beside)
+                part[key] = _found(key, value, beside)
 
 
-def _found(value: str | Path, beside: Path) -> str:
+def _found(key: str, value: str | Path, beside: Path) -> str:
     if "://" in str(value):
         raise ModelLoadError("the model's settings name a file on the network")
-    near = beside / Path(value).name
-    return str(near if near.is_file() else value)
+    usual = (beside / name for name in _USUAL.get(key, ()))
+    near = (beside / Path(value).name, Path(value), *usual)
+    return str(next((path for path in near if path.is_file()), value))
+
+
+def _leave_out_encoder(config: Coqpit) -> None:
+    """Have Coqui make no network that knows people by samples: ``coqui_encoder`` makes it."""
+    own = config.get("model_args")
+    for key in _ENCODER_KEYS:
+        if own is not None and key in own:
+            own[key] = None
+    if own is not None and "use_speaker_encoder_as_loss" in own:
+        own["use_speaker_encoder_as_loss"] = False  # in training only

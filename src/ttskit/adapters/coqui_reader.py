@@ -6,8 +6,7 @@ Imports Coqui: import it where it is used. Read: coqui-tts 0.28.0, ``tokenizer.p
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from TTS.config import get_from_config_or_model_args
@@ -48,8 +47,10 @@ class Reader:
     def __init__(self, config: Coqpit) -> None:
         self._tokenizer, settings = TTSTokenizer.init_from_config(config)
         self.has_blanks: bool = self._tokenizer.add_blank
-        self._speakers = SpeakerManager.init_from_config(_without_encoder(settings))
-        self._embeds: bool = bool(get_from_config_or_model_args(settings, "use_d_vector_file"))
+        self._speakers = SpeakerManager.init_from_config(settings)
+        self._names = {} if self._speakers is None else voices_of(self._speakers.name_to_id)
+        self.embeds = bool(get_from_config_or_model_args(settings, "use_d_vector_file"))
+        """It knows people by embeddings."""
         languages = LanguageManager.init_from_config(settings)
         self._numbers: dict[str, int] = dict(languages.name_to_id)
         self.languages: list[str] = list(languages.language_names)
@@ -57,16 +58,17 @@ class Reader:
     @property
     def speakers(self) -> list[str]:
         """Names; empty where the model has one speaker without a name."""
-        return [] if self._speakers is None else list(self._speakers.name_to_id)
+        return list(self._names)
 
     def speaker(self, name: str | None) -> Speaker | None:
         """Return what tells the network who speaks: a number or an embedding."""
         if name is None or self._speakers is None:
             return None
-        if self._embeds:
-            mean = self._speakers.get_mean_embedding(name, num_samples=None, randomize=False)
+        own = self._names[name]
+        if self.embeds:
+            mean = self._speakers.get_mean_embedding(own, num_samples=None, randomize=False)
             return tuple(float(one) for one in mean)
-        return int(self._speakers.name_to_id[name])
+        return int(self._speakers.name_to_id[own])
 
     def language_id(self, language: str | None) -> int | None:
         """Return the number of a language as the model calls it."""
@@ -123,9 +125,11 @@ def sentences(text: str, language: str | None, *, longest: int = 400) -> list[Se
     return [one for one in cut.feed(text) + cut.finish() if one.text.strip()]
 
 
-def _without_encoder(settings: Coqpit) -> Coqpit:
-    """Return the settings without the network that knows people by a sample: it is not read."""
-    plain = copy.deepcopy(settings)
-    if "speaker_encoder_model_path" in plain.model_args:
-        plain.model_args.speaker_encoder_model_path = None
-    return plain
+def voices_of(names: Iterable[str]) -> dict[str, str]:
+    """Return what a model calls its speakers, by what they are called without line ends.
+
+    YourTTS has ``female-en-5`` and, of other recordings, ``female-en-5`` with one behind it: the
+    plain one is the voice.
+    """
+    plain = {name: name for name in names if name == name.strip()}
+    return {name.strip(): name for name in names} | plain

@@ -18,6 +18,7 @@ from TTS.utils.audio import AudioProcessor
 from TTS.vocoder.utils.generic_utils import interpolate_vocoder_input
 from typing_extensions import override
 
+from ttskit.adapters.coqui_encoder import Speakers
 from ttskit.adapters.coqui_engine import CoquiModel, call_options
 from ttskit.adapters.coqui_kinds import SCALED
 from ttskit.adapters.coqui_loading import load_model, load_vocoder, read_settings
@@ -25,7 +26,7 @@ from ttskit.adapters.coqui_reader import Reader, cast_of, sentences
 from ttskit.adapters.coqui_torch import sharing
 from ttskit.adapters.torch_device import choose_device
 from ttskit.adapters.torch_seed import Dice
-from ttskit.errors import ModelLoadError, UnsupportedFeatureError
+from ttskit.errors import ModelLoadError
 from ttskit.resources.engine import EngineChunk
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from ttskit.adapters.coqui_engine import CoquiSettings
     from ttskit.adapters.coqui_files import CoquiFiles
+    from ttskit.adapters.coqui_reader import Speaker
     from ttskit.adapters.coqui_reading import Reading
     from ttskit.codecs.pcm import Samples
     from ttskit.resources.engine import EngineJob
@@ -66,16 +68,18 @@ class SpectrogramModel(CoquiModel):
         self._kind = str(self._config.model).lower()
         self._reader = Reader(self._config)
         self._cast = cast_of(files, self._reader, settings, sample_rate=self._rate())
+        self._speakers = Speakers(files, self._config, self._reader, self._cast)
         self._loaded: tuple[torch.nn.Module, Vocoder] | None = None
 
     @override
     def voices(self) -> list[Voice]:
-        return self._cast.voices()
+        return self._speakers.voices()
 
     @override
     def load(self) -> None:
         torch.set_num_threads(self._settings.threads)
         device = choose_device(self._settings.device)
+        self._speakers.load()
         model = load_model(self._config, self._files, device)
         vocoder: Vocoder = GriffinLim(model.ap, self._config)
         if self._files.vocoder is not None:
@@ -84,15 +88,13 @@ class SpectrogramModel(CoquiModel):
 
     @override
     def speak(self, job: EngineJob, stop: threading.Event) -> Iterator[EngineChunk]:
-        if job.reference is not None:
-            raise UnsupportedFeatureError("this model speaks like no sample of a voice")
         if self._loaded is None:
             raise ModelLoadError("the model is not loaded")
         model, vocoder = self._loaded
         language = self._cast.tongue(job.language)
         model = sharing(model)
         self._set(model, call_options(job, self._settings.defaults, self._known()), job.speed)
-        who = self._conditions(job.voice, language, model.device)
+        who = self._conditions(self._speakers.speaker(job), language, model.device)
         dice = nullcontext() if job.seed is None else Dice(job.seed, model.device)
         for sentence in sentences(job.text, job.language or language):
             reading = self._reader.read(sentence.text, language)
@@ -123,9 +125,8 @@ class SpectrogramModel(CoquiModel):
             model.inference_noise_scale = chosen["noise_scale"]
 
     def _conditions(
-        self, voice: str | None, language: str | None, device: torch.device
+        self, speaker: Speaker | None, language: str | None, device: torch.device
     ) -> dict[str, torch.Tensor | None]:
-        speaker = self._reader.speaker(self._cast.speaker(voice))
         who = "d_vectors" if isinstance(speaker, tuple) else "speaker_ids"
         given = {who: speaker, "language_ids": self._reader.language_id(language)}
         plain: dict[str, torch.Tensor | None] = {"d_vectors": None, "speaker_ids": None}

@@ -13,10 +13,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
-from TTS.config import get_from_config_or_model_args
 from typing_extensions import override
 
 from ttskit.adapters.coqui_batch import BatchedVits
+from ttskit.adapters.coqui_encoder import Speakers
 from ttskit.adapters.coqui_engine import CoquiModel, call_options
 from ttskit.adapters.coqui_export import GraphStore
 from ttskit.adapters.coqui_loading import load_model, loading, read_settings
@@ -25,11 +25,12 @@ from ttskit.adapters.coqui_reader import Reader, cast_of, sentences
 from ttskit.adapters.coqui_torch import TorchVits, decoder_of
 from ttskit.adapters.coqui_vits import Manner, VitsRuntime, VitsVoice
 from ttskit.adapters.torch_device import choose_device
-from ttskit.errors import ConfigurationError, ModelLoadError, UnsupportedFeatureError
+from ttskit.errors import ConfigurationError, ModelLoadError
 
 if TYPE_CHECKING:
     from ttskit.adapters.coqui_engine import CoquiSettings
     from ttskit.adapters.coqui_files import CoquiFiles
+    from ttskit.adapters.coqui_reader import Speaker
     from ttskit.resources.engine import EngineChunk, EngineJob
     from ttskit.voices import Voice
 
@@ -55,17 +56,20 @@ class VitsModel(CoquiModel):
             self._reader = Reader(self._config)
         rate = int(self._config.audio.sample_rate)
         self._cast = cast_of(files, self._reader, settings, sample_rate=rate)
+        self._speakers = Speakers(files, self._config, self._reader, self._cast)
         self._voice: VitsVoice | None = None
 
     @override
     def voices(self) -> list[Voice]:
-        return self._cast.voices()
+        return self._speakers.voices()
 
     @override
     def load(self) -> None:
         torch.set_num_threads(self._settings.threads)
+        self._speakers.load()
         runtime = self._runtime(choose_device(self._settings.device))
-        manner = self._manner({}, voice=None, language=self._reader.languages[0])
+        language = self._reader.languages[0]
+        manner = self._manner({}, speaker=self._speakers.anybody(), language=language)
         latent = runtime.latent([0] * _WARM_UP, manner)
         latent.decode(0, latent.frames)
         if self._settings.batch > 1 and isinstance(runtime, TorchVits):
@@ -75,11 +79,9 @@ class VitsModel(CoquiModel):
 
     @override
     def speak(self, job: EngineJob, stop: threading.Event) -> Iterator[EngineChunk]:
-        if job.reference is not None:
-            raise UnsupportedFeatureError("this model speaks like no sample of a voice")
         language = self._cast.tongue(job.language)
         chosen = call_options(job, self._settings.defaults, _KNOWN)
-        manner = self._manner(chosen, voice=job.voice, language=language)
+        manner = self._manner(chosen, speaker=self._speakers.speaker(job), language=language)
         manner = replace(
             manner.at_speed(job.speed, has_blanks=self._reader.has_blanks), seed=job.seed
         )
@@ -95,14 +97,14 @@ class VitsModel(CoquiModel):
         )
 
     def _manner(
-        self, chosen: Mapping[str, float], *, voice: str | None, language: str | None
+        self, chosen: Mapping[str, float], *, speaker: Speaker | None, language: str | None
     ) -> Manner:
         own = self._config.model_args
         return Manner(
             length_scale=chosen.get("length_scale", own.length_scale),
             noise_scale=chosen.get("noise_scale", own.inference_noise_scale),
             noise_scale_dp=chosen.get("noise_scale_dp", own.inference_noise_scale_dp),
-            speaker=self._reader.speaker(self._cast.speaker(voice)),
+            speaker=speaker,
             language=self._reader.language_id(language),
         )
 
@@ -134,7 +136,7 @@ class VitsModel(CoquiModel):
     def _why_not_onnx(self, device: torch.device) -> str | None:
         if device.type != "cpu":
             return "is for the CPU"
-        if get_from_config_or_model_args(self._config, "use_d_vector_file"):
+        if self._reader.embeds:
             return "cannot run a model that knows its speakers by embeddings"
         for module in ("onnx", "onnxruntime"):
             if importlib.util.find_spec(module) is None:

@@ -19,10 +19,11 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 from typing_extensions import override
 
 from ttskit.adapters.coqui_cast import Cast
+from ttskit.adapters.coqui_clones import Clones
 from ttskit.adapters.coqui_engine import CoquiModel, call_options
 from ttskit.adapters.coqui_growing import XTTS_DECODER, GrowingDecoder
 from ttskit.adapters.coqui_kinds import CHARACTERS
-from ttskit.adapters.coqui_latents import SPEAKERS, Clones, Latents, read_speakers
+from ttskit.adapters.coqui_latents import SPEAKERS, Latents, read_speakers
 from ttskit.adapters.coqui_loading import loading, read_settings
 from ttskit.adapters.coqui_script import Script
 from ttskit.adapters.coqui_torch import sharing
