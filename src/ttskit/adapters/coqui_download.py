@@ -7,10 +7,13 @@ behind, and remove folders that an archive names. Read: coqui-tts 0.28.0, ``mana
 from __future__ import annotations
 
 import errno
+import gzip
 import logging
 import shutil
 import stat
+import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -22,6 +25,7 @@ _LOGGER = logging.getLogger(__name__)
 CONNECT_S, SILENCE_S = 10.0, 30.0
 """A server that does not answer, or sends nothing more, for so long is given up."""
 _BLOCK = 1 << 20
+_OUTSIDE = "the archive names files outside itself"
 _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
@@ -81,12 +85,36 @@ def unpack(archive: Path, folder: Path) -> None:
         raise Refused("what came is no zip archive, or a damaged one") from error
 
 
+def unpack_tar(archive: Path, folder: Path) -> None:
+    """Write the files of a tar archive into one folder, without their own folders, as Coqui does.
+
+    Raises:
+        Refused: It is no archive, is damaged, or names what lies outside.
+        OSError: The disk failed.
+    """
+    try:
+        with tarfile.open(archive) as content:
+            for member in content:
+                if not (member.isfile() or member.isdir()) or _leads_out(member.name):
+                    raise Refused(_OUTSIDE)
+                packed = content.extractfile(member) if member.isfile() else None
+                if packed is not None:
+                    name = PurePosixPath(member.name).name
+                    with packed, (folder / name).open("wb") as file:
+                        shutil.copyfileobj(packed, file, _BLOCK)
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise Refused("what came is no tar archive, or a damaged one") from error
+
+
 def _check_inside(info: zipfile.ZipInfo) -> None:
-    name = info.orig_filename
+    if _leads_out(info.orig_filename) or stat.S_ISLNK(info.external_attr >> 16):
+        raise Refused(_OUTSIDE)
+
+
+def _leads_out(name: str) -> bool:
     windows, posix = PureWindowsPath(name), PurePosixPath(name)
     leads_out = windows.drive or windows.root or posix.is_absolute() or ".." in windows.parts
-    if leads_out or "\0" in name or stat.S_ISLNK(info.external_attr >> 16):
-        raise Refused("the archive names files outside itself")
+    return bool(leads_out) or "\0" in name
 
 
 @contextmanager

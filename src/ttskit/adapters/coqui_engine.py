@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from typing_extensions import override
 
-from ttskit.adapters.coqui_files import CoquiFiles, is_hub_name, kind_of, local_files
+from ttskit.adapters.coqui_files import FAIRSEQ, CoquiFiles, is_hub_name, kind_of, local_files
 from ttskit.adapters.coqui_kinds import CONVERTERS, SPECTROGRAM, VITS, XTTS
 from ttskit.errors import (
     DependencyMissingError,
@@ -179,6 +179,10 @@ def _class_for(kind: str) -> Callable[[CoquiFiles, CoquiSettings], CoquiModel]:
             from ttskit.adapters.coqui_vits_model import VitsModel
 
             return VitsModel
+        if kind == FAIRSEQ:
+            from ttskit.adapters.coqui_fairseq import FairseqModel
+
+            return FairseqModel
         if kind in SPECTROGRAM:
             from ttskit.adapters.coqui_spectrogram import SpectrogramModel
 

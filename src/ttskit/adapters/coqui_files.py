@@ -16,6 +16,7 @@ CONFIG = "config.json"
 _NAMES = ("model.pth", "model_file.pth", "model_file.pth.tar", "best_model.pth", "checkpoint.pth")
 """Of weights, in the order in which they are preferred."""
 _HUB_NAME = re.compile(r"(tts_models|vocoder_models|voice_conversion_models)/[^/]+/[^/]+/[^/]+")
+_FAIRSEQ_NAME = re.compile(r"tts_models/([a-z]{3}(?:-[a-z]+_[a-z]+)?)/fairseq/vits")
 _WHOLE_FOLDER = frozenset({"bark", "tortoise"})
 """Kinds that load themselves from a folder."""
 _ENCODER = {
@@ -23,9 +24,9 @@ _ENCODER = {
     "speaker_encoder_config_path": ("config_se.json",),
 }
 """Settings that name the files of what knows people by samples, and how Coqui calls those."""
-OPENVOICE, KNNVC = "openvoice", "knnvc"
-"""Kinds whose files are not like those of others: the settings of the first are its makers' own,
-and the second has no weights of its own."""
+OPENVOICE, KNNVC, FAIRSEQ = "openvoice", "knnvc", "fairseq"
+"""Kinds whose files are not like those of others: the settings of the first and the last are their
+makers' own, and the second has no weights of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,12 @@ class CoquiFiles:
     config: Path
     vocoder: Path | None = None
     vocoder_config: Path | None = None
+
+
+def fairseq_language(model: str) -> str | None:
+    """Return the ISO 639-3 code, script or dialect included, of a name of MMS; None of others."""
+    named = _FAIRSEQ_NAME.fullmatch(model)
+    return None if named is None else named[1]
 
 
 def is_hub_name(model: str) -> bool:
@@ -75,8 +82,11 @@ def kind_of(config: Path) -> str:
     Raises:
         ModelLoadError: They cannot be read.
     """
-    kind = _read(config).get("model")
-    return OPENVOICE if isinstance(kind, dict) else str(kind).lower()
+    settings = read_json(config)
+    kind = settings.get("model")
+    if isinstance(kind, dict):
+        return FAIRSEQ if "train" in settings else OPENVOICE
+    return str(kind).lower()
 
 
 def encoder_of(config: Path) -> tuple[Path, Path] | None:
@@ -88,7 +98,7 @@ def encoder_of(config: Path) -> tuple[Path, Path] | None:
     Raises:
         ModelLoadError: They cannot be read.
     """
-    settings = _read(config)
+    settings = read_json(config)
     own = settings.get("model_args")
     both = settings | (own if isinstance(own, dict) else {})
     if not both.get("use_d_vector_file"):
@@ -108,7 +118,8 @@ def find_weights(folder: Path) -> Path | None:
     for name in _NAMES:
         if (folder / name).is_file():
             return folder / name
-    others = sorted(folder.glob("*.pth"))
+    # The network that judges, D_100000.pth, may lie beside the one that speaks.
+    others = sorted(folder.glob("G_*.pth")) or sorted(folder.glob("*.pth"))
     return others[0] if len(others) == 1 else None
 
 
@@ -136,7 +147,12 @@ def _places(named: object, usual: Iterable[str], folder: Path) -> Iterator[Path]
     yield from (folder / name for name in usual)
 
 
-def _read(config: Path) -> dict[str, Any]:
+def read_json(config: Path) -> dict[str, Any]:
+    """Return the settings of a model, whoever made them.
+
+    Raises:
+        ModelLoadError: They cannot be read.
+    """
     try:
         # Old settings have comments, which JSON has not.
         text = re.sub(r'("(?:[^"\\]|\\.)*")|(//.*)', r"\1", config.read_text(encoding="utf-8"))

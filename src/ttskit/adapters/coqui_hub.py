@@ -13,8 +13,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ttskit.adapters.coqui_download import failures, fetch, sole, unpack
-from ttskit.adapters.coqui_files import CoquiFiles, is_hub_name, is_whole, local_files, settings_in
+from ttskit.adapters.coqui_download import failures, fetch, sole, unpack, unpack_tar
+from ttskit.adapters.coqui_files import (
+    CoquiFiles,
+    fairseq_language,
+    is_hub_name,
+    is_whole,
+    local_files,
+    settings_in,
+)
 from ttskit.adapters.hub import snapshot
 from ttskit.errors import ConfigurationError, ModelLoadError
 from ttskit.resources.downloads import Progress
@@ -23,6 +30,9 @@ if TYPE_CHECKING:
     from TTS.utils.manage import ModelManager
 
 _LOGGER = logging.getLogger(__name__)
+FAIRSEQ_URL = "https://dl.fbaipublicfiles.com/mms/tts"
+_FAIRSEQ_LICENCE = "CC BY-NC 4.0"
+"""As ``manage.py`` has them, within functions."""
 
 
 def hub_files(
@@ -32,6 +42,7 @@ def hub_files(
     downloads: bool = False,
     agreed: bool = False,
     manager: ModelManager | None = None,
+    fairseq: str = FAIRSEQ_URL,
 ) -> CoquiFiles:
     """Return the files of a model on Coqui's list, and those of its vocoder.
 
@@ -41,6 +52,7 @@ def hub_files(
         downloads: What is not on disk may be fetched.
         agreed: The user has read the licence, where it has to be agreed to.
         manager: Coqui's own; None: with its own list and folder.
+        fairseq: Where the archives of MMS are, which the list leaves out: it has them by language.
 
     Raises:
         ConfigurationError: The list has no such model, or its licence is not agreed to.
@@ -51,7 +63,7 @@ def hub_files(
         from TTS.utils.manage import ModelManager
 
         manager = ModelManager(progress_bar=False)
-    shelf = _Hub(manager, downloads=downloads, agreed=agreed)
+    shelf = _Hub(manager, downloads=downloads, agreed=agreed, fairseq=fairseq)
     chosen = vocoder or shelf.item(model).get("default_vocoder")
     own = shelf.folder(model)
     sound = chosen
@@ -95,10 +107,13 @@ def _require(name: str, *, downloads: bool, otherwise: str) -> None:
 class _Hub:
     """Coqui's list, and what may be done with it."""
 
-    def __init__(self, manager: ModelManager, *, downloads: bool, agreed: bool) -> None:
+    def __init__(
+        self, manager: ModelManager, *, downloads: bool, agreed: bool, fairseq: str
+    ) -> None:
         self._manager = manager
         self._downloads = downloads
         self._agreed = agreed
+        self._fairseq = fairseq
 
     def item(self, name: str) -> Mapping[str, object]:
         """Return what the list says of a model.
@@ -106,6 +121,9 @@ class _Hub:
         Raises:
             ConfigurationError: It has no such model.
         """
+        language = fairseq_language(name)
+        if language is not None:
+            return {"license": _FAIRSEQ_LICENCE, "tarball": f"{self._fairseq}/{language}.tar.gz"}
         found: object = self._manager.models_dict
         for part in name.split("/"):
             found = found.get(part) if isinstance(found, dict) else None
@@ -176,12 +194,14 @@ class _Hub:
                 staged.models_dict = self._manager.models_dict
                 whole = Path(staged.output_prefix) / folder.name
                 whole.mkdir(parents=True)
-                if "github_rls_url" in item:
-                    archive = room / "archive.zip"
+                url = item.get("github_rls_url") or item.get("tarball")
+                if url is not None:
+                    archive = room / "archive"
                     with Progress(name) as arrived:
-                        fetch(str(item["github_rls_url"]), archive, arrived)
-                    unpack(archive, whole)
-                staged.download_model(name)  # it is there: Coqui makes its settings fit its files
+                        fetch(str(url), archive, arrived)
+                    (unpack_tar if "tarball" in item else unpack)(archive, whole)
+                if "tarball" not in item:
+                    staged.download_model(name)  # it is there: Coqui makes its settings fit it
                 # What an earlier download of Coqui's left unfinished, Coqui would take for whole.
                 shutil.rmtree(folder, ignore_errors=True)
                 whole.replace(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ttskit.adapters.base import EMULATED, NATIVE, UNSUPPORTED, Capabilities
-from ttskit.adapters.coqui_files import KNNVC, OPENVOICE
+from ttskit.adapters.coqui_files import FAIRSEQ, KNNVC, OPENVOICE, fairseq_language
 
 VITS, XTTS = "vits", "xtts"
 YOUR_TTS = "your_tts"
@@ -18,7 +18,7 @@ SCALED = frozenset({"align_tts", "fast_pitch", "fast_speech", "fastspeech2", "fo
 SPECTROGRAM = SCALED | {"delightful_tts", "neuralhmm_tts", "overflow", "tacotron", "tacotron2"}
 CONVERTERS = frozenset({"freevc", KNNVC, OPENVOICE})
 """Kinds that say a recording again in the voice of a sample, and read no text."""
-KINDS = SPECTROGRAM | CONVERTERS | {VITS, XTTS}
+KINDS = SPECTROGRAM | CONVERTERS | {VITS, FAIRSEQ, XTTS}
 CHARACTERS = {
     "ar": 166,
     "cs": 186,
@@ -58,7 +58,7 @@ def narrowed(
         )
     able = replace(able, conversion=UNSUPPORTED)
     cloning = NATIVE if clones else UNSUPPORTED
-    if kind == VITS:
+    if kind in (VITS, FAIRSEQ):
         return replace(able, cloning=cloning)
     if kind == XTTS:
         root = (language or "en").split("-")[0].lower()
@@ -93,6 +93,8 @@ _NAMED_OTHERWISE = {
 
 def hub_kind(name: str) -> str | None:
     """Return the kind that a name of Coqui's list ends with: ``…/tacotron2-DDC``, ``…/xtts_v2``."""
+    if fairseq_language(name) is not None:
+        return FAIRSEQ
     last = name.rsplit("/", 1)[-1].lower()
     for other, kind in _NAMED_OTHERWISE.items():
         if last.startswith(other):

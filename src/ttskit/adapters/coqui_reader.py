@@ -42,18 +42,29 @@ class Reader:
 
     Args:
         config: The model's, after ``coqui_phonemizer.adopt``.
+        tokenizer: The model's; None: as its settings have it.
+        languages: Of a model whose settings know of none; they have no numbers.
     """
 
-    def __init__(self, config: Coqpit) -> None:
-        self._tokenizer, settings = TTSTokenizer.init_from_config(config)
+    def __init__(
+        self,
+        config: Coqpit,
+        tokenizer: TTSTokenizer | None = None,
+        languages: Iterable[str] | None = None,
+    ) -> None:
+        settings = config
+        if tokenizer is None:
+            tokenizer, settings = TTSTokenizer.init_from_config(config)
+        self._tokenizer = tokenizer
         self.has_blanks: bool = self._tokenizer.add_blank
         self._speakers = SpeakerManager.init_from_config(settings)
         self._names = {} if self._speakers is None else voices_of(self._speakers.name_to_id)
         self.embeds = bool(get_from_config_or_model_args(settings, "use_d_vector_file"))
         """It knows people by embeddings."""
-        languages = LanguageManager.init_from_config(settings)
-        self._numbers: dict[str, int] = dict(languages.name_to_id)
-        self.languages: list[str] = list(languages.language_names)
+        self._numbers: dict[str, int] = {}
+        if languages is None:
+            self._numbers = dict(LanguageManager.init_from_config(settings).name_to_id)
+        self.languages: list[str] = list(self._numbers if languages is None else languages)
 
     @property
     def speakers(self) -> list[str]:
@@ -72,20 +83,23 @@ class Reader:
 
     def language_id(self, language: str | None) -> int | None:
         """Return the number of a language as the model calls it."""
-        return None if language is None else self._numbers[language]
+        return None if language is None else self._numbers.get(language)
 
     def read(self, text: str, language: str | None) -> Reading:
         """Return a sentence as ``TTSTokenizer.text_to_ids`` would number it."""
         characters: _Characters = self._tokenizer.characters
-        ids = [number for _, number in self._known(text, language)]
+        known = list(self._known(text, language))
+        symbols, ids = [one for one, _ in known], [number for _, number in known]
         if self._tokenizer.add_blank:
             ids = self._tokenizer.intersperse_blank_char(ids)
+            # The blank's number may be that of a letter, too.
+            symbols = [BLANK, *(one for symbol in symbols for one in (symbol, BLANK))]
         if self._tokenizer.use_eos_bos:
             ids = self._tokenizer.pad_with_bos_eos(ids)
+            symbols = [END, *symbols, END]
         ends = {characters.pad_id, characters.eos_id, characters.bos_id}
-        special = dict.fromkeys(ends, END) | {characters.blank_id: BLANK}
-        symbols = [special.get(one) or characters.id_to_char(one) for one in ids]
-        return Reading(ids, symbols)
+        pairs = zip(symbols, ids, strict=True)
+        return Reading(ids, [END if one in ends else symbol for symbol, one in pairs])
 
     def sounds(self, text: str, language: str | None) -> list[str]:
         """Return the symbols of a word or sentence, without blanks."""

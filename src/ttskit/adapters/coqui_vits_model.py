@@ -28,6 +28,8 @@ from ttskit.adapters.torch_device import choose_device
 from ttskit.errors import ConfigurationError, ModelLoadError
 
 if TYPE_CHECKING:
+    from coqpit import Coqpit
+
     from ttskit.adapters.coqui_engine import CoquiSettings
     from ttskit.adapters.coqui_files import CoquiFiles
     from ttskit.adapters.coqui_reader import Speaker
@@ -51,9 +53,7 @@ class VitsModel(CoquiModel):
     def __init__(self, files: CoquiFiles, settings: CoquiSettings) -> None:
         self._files = files
         self._settings = settings
-        self._config = read_settings(files)
-        with loading(files.name):
-            self._reader = Reader(self._config)
+        self._config, self._reader = self._read()
         rate = int(self._config.audio.sample_rate)
         self._cast = cast_of(files, self._reader, settings, sample_rate=rate)
         self._speakers = Speakers(files, self._config, self._reader, self._cast)
@@ -68,7 +68,7 @@ class VitsModel(CoquiModel):
         torch.set_num_threads(self._settings.threads)
         self._speakers.load()
         runtime = self._runtime(choose_device(self._settings.device))
-        language = self._reader.languages[0]
+        language = next(iter(self._reader.languages), None)
         manner = self._manner({}, speaker=self._speakers.anybody(), language=language)
         latent = runtime.latent([0] * _WARM_UP, manner)
         latent.decode(0, latent.frames)
@@ -95,6 +95,16 @@ class VitsModel(CoquiModel):
             is_live=job.is_live,
             stop=stop,
         )
+
+    def _read(self) -> tuple[Coqpit, Reader]:
+        """Return the model's settings, and what reads text for it."""
+        config = read_settings(self._files)
+        with loading(self._files.name):
+            return config, Reader(config)
+
+    def _network(self, device: torch.device) -> torch.nn.Module:
+        """Return the network in memory."""
+        return load_model(self._config, self._files, device)
 
     def _manner(
         self, chosen: Mapping[str, float], *, speaker: Speaker | None, language: str | None
@@ -125,11 +135,11 @@ class VitsModel(CoquiModel):
                 if asked == "onnx":
                     raise
                 _LOGGER.warning("%s; torch runs it", error.message)
-        return TorchVits(load_model(self._config, self._files, device))
+        return TorchVits(self._network(device))
 
     def _onnx(self) -> VitsRuntime:
         cpu = torch.device("cpu")
-        graphs = GraphStore().get(self._files, lambda: load_model(self._config, self._files, cpu))
+        graphs = GraphStore().get(self._files, lambda: self._network(cpu))
         decoder = decoder_of(self._config.model_args)
         return OnnxVits(graphs, decoder=decoder, threads=self._settings.threads)
 
