@@ -8,11 +8,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.engines.coqui_models import SPECTROGRAMS, make_spectrogram_model, make_vocoder
+from tests.engines.coqui_models import (
+    RARER_SPECTROGRAMS,
+    SPECTROGRAMS,
+    VOCODERS,
+    make_other_vocoder,
+    make_spectrogram_model,
+    make_vocoder,
+)
 from ttskit.adapters.base import EMULATED, NATIVE, UNSUPPORTED
 from ttskit.adapters.coqui import CoquiAdapter, CoquiOptions
 from ttskit.adapters.coqui_engine import CoquiEngine
-from ttskit.errors import InvalidParameterError, ModelLoadError, UnsupportedFeatureError
+from ttskit.errors import (
+    ConfigurationError,
+    InvalidParameterError,
+    ModelLoadError,
+    UnsupportedFeatureError,
+)
 from ttskit.resources.engine import EngineJob, JsonValue
 
 pytestmark = pytest.mark.engine("coqui")
@@ -55,6 +67,32 @@ def test_each_sentence_is_drawn_and_made_sound_of(
     assert len(takes) == 2
     assert all(take.dtype == np.float32 and take.size and np.isfinite(take).all() for take in takes)
     assert max(np.abs(take).max() for take in takes) <= 1
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:torch")  # DelightfulTTS has layers of no size
+@pytest.mark.parametrize("name", RARER_SPECTROGRAMS)
+def test_rarer_kinds_speak_too(tmp_path: Path, name: str) -> None:
+    kind, settings = RARER_SPECTROGRAMS[name]
+    takes = heard(loaded(make_spectrogram_model(tmp_path, kind, **settings)), "hello there")
+    assert len(takes) == 1
+    assert takes[0].size
+    assert np.isfinite(takes[0]).all()
+
+
+@pytest.mark.parametrize("kind", VOCODERS)
+def test_every_vocoder_of_coquis_list_makes_sound(
+    models: dict[str, Path], tmp_path: Path, kind: str
+) -> None:
+    (take,) = heard(loaded(models["glow_tts"], make_other_vocoder(tmp_path, kind)), "he")
+    assert take.size
+    assert np.isfinite(take).all()
+
+
+def test_a_vocoder_that_nobody_could_wait_for_is_refused(
+    models: dict[str, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match="WaveRNN takes minutes"):
+        loaded(models["glow_tts"], make_other_vocoder(tmp_path, "wavernn"))
 
 
 @pytest.mark.parametrize("kind", ["glow_tts", "tacotron2"])

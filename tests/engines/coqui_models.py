@@ -131,6 +131,18 @@ def make_encoder(folder: Path, settings: Mapping[str, object]) -> None:
     torch.save({"model": encoder.state_dict()}, folder / "model_se.pth")
 
 
+_TACOTRON2: dict[str, object] = {
+    "max_decoder_steps": 40,
+    "r": 2,
+    "prenet_dropout_at_inference": True,
+}
+_HMM: dict[str, object] = {
+    "encoder_in_out_features": 32,
+    "outputnet_size": [16],
+    "max_sampling_time": 60,
+    "prenet_dim": 16,
+    "memory_rnn_dim": 32,
+}
 SPECTROGRAMS: dict[str, dict[str, object]] = {
     "glow_tts": {
         "hidden_channels_enc": 16,
@@ -149,10 +161,30 @@ SPECTROGRAMS: dict[str, dict[str, object]] = {
     },
     "fast_pitch": {"model_args": {"length_scale": 5.0}},
     "speedy_speech": {"model_args": {"length_scale": 5.0}},
-    "tacotron2": {"max_decoder_steps": 40, "r": 2, "prenet_dropout_at_inference": True},
+    "tacotron2": _TACOTRON2,
     "tacotron": {"max_decoder_steps": 40, "r": 2, "out_channels": 257},
 }
 """Kinds, and settings that make them small or short."""
+RARER_SPECTROGRAMS: dict[str, tuple[str, dict[str, object]]] = {
+    "OverFlow": ("overflow", _HMM | {"out_channels": 80}),
+    "Neural HMM": ("neuralhmm_tts", _HMM),
+    "AlignTTS": ("align_tts", {"model_args": {"length_scale": 5.0}}),
+    "DelightfulTTS": ("delightful_tts", {}),
+    "FastSpeech": ("fast_speech", {"model_args": {"length_scale": 5.0}}),
+    "FastSpeech 2": ("fastspeech2", {"model_args": {"length_scale": 5.0}}),
+    "Tacotron 2 with styles": ("tacotron2", _TACOTRON2 | {"use_gst": True, "gst": {}}),
+    "Capacitron": ("tacotron2", _TACOTRON2 | {"use_capacitron_vae": True, "capacitron_vae": {}}),
+}
+"""Further kinds, and settings of theirs."""
+VOCODERS = (
+    "fullband_melgan",
+    "multiband_melgan",
+    "melgan",
+    "univnet",
+    "parallel_wavegan",
+    "wavegrad",
+)
+"""Besides HiFi-GAN."""
 
 
 def make_spectrogram_model(folder: Path, kind: str, **settings: object) -> Path:
@@ -164,15 +196,11 @@ def make_spectrogram_model(folder: Path, kind: str, **settings: object) -> Path:
         "text_cleaner": "basic_cleaners",
         "test_sentences": [],
     }
-    return _write(folder, plain | SPECTROGRAMS[kind] | settings)
+    return _write(folder, plain | SPECTROGRAMS.get(kind, {}) | settings)
 
 
 def make_vocoder(folder: Path, *, sample_rate: int = 16_000, **sizes: object) -> Path:
     """Write a HiFi-GAN, some of its sizes given; return its folder."""
-    import torch
-    from TTS.config import load_config
-    from TTS.vocoder.models import setup_model
-
     settings = {
         "model": "hifigan",
         "audio": {**_AUDIO, "sample_rate": sample_rate},
@@ -186,6 +214,19 @@ def make_vocoder(folder: Path, *, sample_rate: int = 16_000, **sizes: object) ->
             **sizes,
         },
     }
+    return _write_vocoder(folder, settings)
+
+
+def make_other_vocoder(folder: Path, kind: str) -> Path:
+    """Write a vocoder of another kind, at its usual sizes; return its folder."""
+    return _write_vocoder(folder, {"model": kind, "audio": {"sample_rate": 16_000}})
+
+
+def _write_vocoder(folder: Path, settings: Mapping[str, object]) -> Path:
+    import torch
+    from TTS.config import load_config
+    from TTS.vocoder.models import setup_model
+
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(settings))
     torch.manual_seed(2)

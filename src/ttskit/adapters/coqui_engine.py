@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing_extensions import override
 
 from ttskit.adapters.coqui_files import FAIRSEQ, CoquiFiles, is_hub_name, kind_of, local_files
-from ttskit.adapters.coqui_kinds import CONVERTERS, SPECTROGRAM, VITS, XTTS
+from ttskit.adapters.coqui_kinds import CONVERTERS, REFUSED, SPECTROGRAM, VITS, XTTS, hub_kind
 from ttskit.errors import (
+    ConfigurationError,
     DependencyMissingError,
     InvalidParameterError,
     ModelLoadError,
@@ -160,6 +161,7 @@ class CoquiEngine(Engine):
     def _files(self, *, downloads: bool) -> CoquiFiles:
         model, config, vocoder, vocoder_config = self._place
         if is_hub_name(model):
+            _check_runs(hub_kind(model))  # before gigabytes are fetched
             with importing():
                 from ttskit.adapters.coqui_hub import hub_files
 
@@ -173,6 +175,7 @@ def _made(files: CoquiFiles, settings: CoquiSettings) -> CoquiModel:
 
 
 def _class_for(kind: str) -> Callable[[CoquiFiles, CoquiSettings], CoquiModel]:
+    _check_runs(kind)
     # Each imports Coqui, which is optional and takes two seconds.
     with importing():
         if kind == VITS:
@@ -196,6 +199,11 @@ def _class_for(kind: str) -> Callable[[CoquiFiles, CoquiSettings], CoquiModel]:
 
             return XttsModel
     raise ModelLoadError(f"a model of the kind {kind[:40]!r} cannot be run")
+
+
+def _check_runs(kind: str | None) -> None:
+    if kind in REFUSED:
+        raise ConfigurationError(REFUSED[kind])
 
 
 @contextmanager

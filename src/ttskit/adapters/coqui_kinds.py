@@ -10,15 +10,23 @@ from ttskit.adapters.coqui_files import FAIRSEQ, KNNVC, OPENVOICE, fairseq_langu
 VITS, XTTS = "vits", "xtts"
 YOUR_TTS = "your_tts"
 """What the one model of Coqui's list is called that knows people by samples, and is a VITS."""
-SCALED = frozenset({"align_tts", "fast_pitch", "fast_speech", "fastspeech2", "forward_tts"}) | {
-    "glow_tts",
-    "speedy_speech",
-}
+SCALED = frozenset(
+    {"align_tts", "fast_pitch", "fast_speech", "fastspeech2", "glow_tts", "speedy_speech"}
+)
 """Kinds that draw spectrograms and can be told how long sounds last."""
 SPECTROGRAM = SCALED | {"delightful_tts", "neuralhmm_tts", "overflow", "tacotron", "tacotron2"}
 CONVERTERS = frozenset({"freevc", KNNVC, OPENVOICE})
 """Kinds that say a recording again in the voice of a sample, and read no text."""
 KINDS = SPECTROGRAM | CONVERTERS | {VITS, FAIRSEQ, XTTS}
+REFUSED = {
+    "bark": "Coqui's Bark runs whatever code its files hold; adapter: transformers speaks with "
+    "model: suno/bark",
+    "tortoise": "Tortoise is not run; XTTS, which came of it, clones voices and is much faster: "
+    "tts_models/multilingual/multi-dataset/xtts_v2",
+}
+"""Kinds of Coqui's list that are not run, and what to take instead."""
+SLOW_VOCODER = "wavernn"
+"""Makes some hundred samples a second, and tells of each on the standard output."""
 CHARACTERS = {
     "ar": 166,
     "cs": 186,
@@ -99,5 +107,6 @@ def hub_kind(name: str) -> str | None:
     for other, kind in _NAMED_OTHERWISE.items():
         if last.startswith(other):
             return kind
-    known = (kind for kind in sorted(KINDS, key=len, reverse=True) if last.startswith(kind))
+    kinds = sorted(KINDS | set(REFUSED), key=len, reverse=True)
+    known = (kind for kind in kinds if last.startswith(kind))
     return next(known, None)

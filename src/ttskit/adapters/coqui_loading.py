@@ -16,8 +16,9 @@ from TTS.config import load_config
 from TTS.tts.models import setup_model
 from TTS.vocoder.models import setup_model as setup_vocoder
 
+from ttskit.adapters.coqui_kinds import SLOW_VOCODER
 from ttskit.adapters.coqui_phonemizer import adopt
-from ttskit.errors import GPUOutOfMemoryError, ModelLoadError
+from ttskit.errors import ConfigurationError, GPUOutOfMemoryError, ModelLoadError
 
 if TYPE_CHECKING:
     from coqpit import Coqpit
@@ -99,10 +100,16 @@ def load_vocoder(files: CoquiFiles, device: torch.device) -> tuple[torch.nn.Modu
     """Return what turns spectrograms into sound, and its settings.
 
     Raises:
+        ConfigurationError: It is a kind that nobody could wait for.
         ModelLoadError: Its weights cannot be read, or belong to other settings.
     """
     with loading(f"the vocoder of {files.name}"):
         config = load_config(files.vocoder_config)
+        if config.model == SLOW_VOCODER:
+            raise ConfigurationError(
+                "the vocoder WaveRNN takes minutes for a second; set another, such as "
+                "vocoder_models/en/ljspeech/hifigan_v2"
+            )
         vocoder = setup_vocoder(config)
         vocoder.load_checkpoint(config, files.vocoder, eval=True)
         return vocoder.to(device), config

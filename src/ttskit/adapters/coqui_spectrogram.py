@@ -21,7 +21,7 @@ from typing_extensions import override
 from ttskit.adapters.coqui_encoder import Speakers
 from ttskit.adapters.coqui_engine import CoquiModel, call_options
 from ttskit.adapters.coqui_kinds import SCALED
-from ttskit.adapters.coqui_loading import load_model, load_vocoder, read_settings
+from ttskit.adapters.coqui_loading import load_model, load_vocoder, loading, read_settings
 from ttskit.adapters.coqui_reader import Reader, cast_of, sentences
 from ttskit.adapters.coqui_torch import sharing
 from ttskit.adapters.torch_device import choose_device
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from ttskit.resources.engine import EngineJob
     from ttskit.voices import Voice
 
+_CONDITIONS = ("d_vectors", "speaker_ids", "style_mel", "style_text")
+"""What some kind looks for besides a text, be it None: Tacotrons with styles look for a style."""
 _NOISY = "glow_tts"
 """The one kind whose variation can be set."""
 
@@ -66,7 +68,8 @@ class SpectrogramModel(CoquiModel):
         self._settings = settings
         self._config = read_settings(files)
         self._kind = str(self._config.model).lower()
-        self._reader = Reader(self._config)
+        with loading(files.name):
+            self._reader = Reader(self._config)
         self._cast = cast_of(files, self._reader, settings, sample_rate=self._rate())
         self._speakers = Speakers(files, self._config, self._reader, self._cast)
         self._loaded: tuple[torch.nn.Module, Vocoder] | None = None
@@ -129,7 +132,7 @@ class SpectrogramModel(CoquiModel):
     ) -> dict[str, torch.Tensor | None]:
         who = "d_vectors" if isinstance(speaker, tuple) else "speaker_ids"
         given = {who: speaker, "language_ids": self._reader.language_id(language)}
-        plain: dict[str, torch.Tensor | None] = {"d_vectors": None, "speaker_ids": None}
+        plain: dict[str, torch.Tensor | None] = dict.fromkeys(_CONDITIONS)
         return plain | {
             name: None if value is None else torch.tensor([value], device=device)
             for name, value in given.items()
