@@ -219,6 +219,11 @@ def test_a_device_that_is_not_here_is_named(single: Path) -> None:
         loaded(single, device="cuda:7")
 
 
+def test_half_precision_is_refused_where_it_would_not_work(single: Path) -> None:
+    with pytest.raises(ModelLoadError, match="does not work in bfloat16; use float32"):
+        loaded(single, dtype="bfloat16")
+
+
 # What is exported
 
 

@@ -107,6 +107,50 @@ def test_the_pieces_are_what_coqui_would_make_whole(engine: CoquiEngine) -> None
     assert np.allclose(streamed[-1_000:], whole[-1_000:], atol=1e-4)
 
 
+def test_half_precision_sounds_nearly_the_same(model: Path, engine: CoquiEngine) -> None:
+    import torch
+
+    half = loaded(model, dtype="bfloat16")
+    choosers = [
+        one._made._model.gpt.gpt_inference  # type: ignore[union-attr] # Coqui's own
+        for one in (engine, half)
+    ]
+    layers = choosers[1].transformer.h
+    assert {weight.dtype for weight in layers.parameters()} == {torch.bfloat16}
+    latents = torch.randn(1, 12, 32)
+    with torch.inference_mode():
+        exact, near = [one.transformer(inputs_embeds=latents)[0] for one in choosers]
+    assert near.dtype == torch.float32
+    assert 0 < (exact - near).abs().max() < 0.05 * exact.abs().max()
+    whole, taken = [heard(one, voice="Ana", options={"top_k": 1}) for one in (engine, half)]
+    assert np.isfinite(taken).all()
+    assert len(taken) == len(whole)
+    assert np.abs(taken).max() == pytest.approx(np.abs(whole).max(), rel=0.5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "chosen"),
+    [
+        ("auto", "cpu", "float32"),
+        ("auto", "cuda", "float16"),
+        ("auto", "mps", "float32"),
+        ("bfloat16", "cpu", "bfloat16"),
+        ("float32", "cuda", "float32"),
+    ],
+)
+def test_the_type_of_its_weights_suits_the_device(asked: str, device: str, chosen: str) -> None:
+    import torch
+
+    from ttskit.adapters.coqui_xtts_loading import chosen_type
+
+    assert chosen_type(asked, torch.device(device)) == getattr(torch, chosen)
+
+
+def test_a_processor_is_not_asked_for_float16(model: Path) -> None:
+    with pytest.raises(ModelLoadError, match="use bfloat16 or float32"):
+        loaded(model, device="cpu", dtype="float16")
+
+
 def test_it_ends_soon_after_it_was_told_to_stop(model: Path) -> None:
     engine, stop = loaded(model), threading.Event()
     sounds = engine.synthesize(EngineJob(TEXT, language="en"), stop)

@@ -69,6 +69,9 @@ class CoquiOptions(AdapterOptions):
     """Of a model with several, where a request names none."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
     """``auto``: a GPU where there is one; ``cpu``, ``cuda:N`` or ``mps``."""
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """XTTS: of the weights of the network that chooses sounds; ``auto``: float16 on a CUDA GPU,
+    else float32. The other kinds work in float32."""
     runtime: Literal["auto", "torch", "onnx"] = "auto"
     """What runs a VITS network; ``auto``: onnxruntime on a CPU where the model can be exported."""
     threads: Annotated[int, Field(ge=1, le=64)] = 1
@@ -128,6 +131,7 @@ class CoquiAdapter(LocalAdapter[CoquiOptions]):
                 "voice": options.voice,
                 "language": options.language,
                 "device": options.device,
+                "dtype": options.dtype,
                 "runtime": options.runtime,
                 "threads": options.threads,
                 "batch": options.batch,
@@ -137,7 +141,7 @@ class CoquiAdapter(LocalAdapter[CoquiOptions]):
                     include=set(CoquiCallOptions.model_fields), exclude_none=True
                 ),
             },
-            on_cpu=None if options.device == "cpu" else {"device": "cpu"},
+            on_cpu=None if options.device == "cpu" else {"device": "cpu", "dtype": "auto"},
         )
 
 

@@ -30,6 +30,7 @@ class CoquiSettings:
     voice: str | None = None
     language: str | None = None
     device: str = "auto"
+    dtype: str = "auto"
     runtime: str = "auto"
     threads: int = 1
     batch: int = 1
@@ -94,6 +95,7 @@ class CoquiEngine(Engine):
         voice: The default speaker.
         language: Where a job names none.
         device: ``auto``, ``cpu``, ``cuda:N`` or ``mps``.
+        dtype: ``auto``, ``float32``, ``float16`` or ``bfloat16``.
         runtime: ``auto``, ``torch`` or ``onnx``.
         threads: Within one sentence; torch's number is the process's.
         batch: Sentences of several jobs that are read in one go, by torch.
@@ -114,6 +116,7 @@ class CoquiEngine(Engine):
         voice: str | None = None,
         language: str | None = None,
         device: str = "auto",
+        dtype: str = "auto",
         runtime: str = "auto",
         threads: int = 1,
         batch: int = 1,
@@ -125,7 +128,7 @@ class CoquiEngine(Engine):
         self._agrees = agree_to_licence
         self._downloads = downloads
         self._settings = CoquiSettings(
-            voice, language, device, runtime, threads, batch, defaults or {}, downloads
+            voice, language, device, dtype, runtime, threads, batch, defaults or {}, downloads
         )
         self._made: CoquiModel | None = None
         self._making = threading.Lock()
@@ -171,7 +174,11 @@ class CoquiEngine(Engine):
 
 def _made(files: CoquiFiles, settings: CoquiSettings) -> CoquiModel:
     """Return the model for its kind, not loaded yet."""
-    return _class_for(kind_of(files.config))(files, settings)
+    kind = kind_of(files.config)
+    made = _class_for(kind)
+    if kind != XTTS and settings.dtype not in ("auto", "float32"):
+        raise ModelLoadError(f"this model does not work in {settings.dtype}; use float32")
+    return made(files, settings)
 
 
 def _class_for(kind: str) -> Callable[[CoquiFiles, CoquiSettings], CoquiModel]:

@@ -27,7 +27,7 @@ from ttskit.adapters.coqui_latents import SPEAKERS, Latents, read_speakers
 from ttskit.adapters.coqui_loading import loading, read_settings
 from ttskit.adapters.coqui_script import Script
 from ttskit.adapters.coqui_torch import sharing
-from ttskit.adapters.coqui_xtts_loading import load_xtts
+from ttskit.adapters.coqui_xtts_loading import chosen_type, load_xtts
 from ttskit.adapters.torch_device import choose_device
 from ttskit.adapters.torch_seed import Dice
 from ttskit.errors import (
@@ -97,7 +97,8 @@ class XttsModel(CoquiModel):
     def load(self) -> None:
         torch.set_num_threads(self._settings.threads)
         device = choose_device(self._settings.device)
-        self._model = load_xtts(self._config, self._files, device)
+        dtype = chosen_type(self._settings.dtype, device)
+        self._model = load_xtts(self._config, self._files, device, dtype)
 
     @override
     def speak(self, job: EngineJob, stop: threading.Event) -> Iterator[EngineChunk]:
