@@ -16,7 +16,6 @@ from ttskit.errors import ConfigurationError
 pytestmark = pytest.mark.engine("coqui")
 REFUSED_NAMES = {
     "tts_models/multilingual/multi-dataset/bark": "adapter: transformers",
-    "tts_models/en/multi-dataset/tortoise-v2": "xtts_v2",
 }
 
 
@@ -62,7 +61,7 @@ def test_what_is_refused_says_what_to_take_instead_and_fetches_nothing(name: str
 def test_a_folder_of_a_refused_kind_is_refused(tmp_path: Path, kind: str) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model": kind}))
     (tmp_path / "model.pth").write_bytes(b"weights")
-    with pytest.raises(ConfigurationError, match=r"adapter|xtts"):
+    with pytest.raises(ConfigurationError, match="adapter: transformers"):
         CoquiEngine(model=str(tmp_path)).load()
 
 
@@ -76,6 +75,7 @@ def test_a_folder_of_a_refused_kind_is_refused(tmp_path: Path, kind: str) -> Non
         ("tts_models/en/ljspeech/neural_hmm", "neuralhmm_tts"),
         ("tts_models/fa/custom/vits-female", "vits"),
         ("tts_models/multilingual/multi-dataset/your_tts", "vits"),
+        ("tts_models/en/multi-dataset/tortoise-v2", "tortoise"),
         ("tts_models/en/mine/something", None),
     ],
 )

@@ -1,4 +1,4 @@
-"""Coqui's models: VITS, spectrogram models, XTTS, voice conversion. Read: coqui-tts 0.28.0."""
+"""Coqui's models, of whichever kind. Read: coqui-tts 0.28.0."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class CoquiCallOptions(CallOptions):
     noise_scale_dp: _Noise | None = None
     """VITS: variation of the rhythm."""
     temperature: Annotated[float, Field(gt=0, le=5)] | None = None
-    """XTTS: how freely it chooses."""
+    """XTTS, Tortoise: how freely it chooses."""
     top_k: Annotated[int, Field(ge=1, le=1000)] | None = None
     """XTTS: among how many sounds."""
     top_p: _Share | None = None
-    """XTTS: among sounds that are together this likely."""
+    """XTTS, Tortoise: among sounds that are together this likely."""
     repetition_penalty: Annotated[float, Field(ge=1, le=50)] | None = None
-    """XTTS: against sounds that come again and again."""
+    """XTTS, Tortoise: against sounds that come again and again."""
 
 
 class CoquiOptions(AdapterOptions):
@@ -70,8 +70,8 @@ class CoquiOptions(AdapterOptions):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
     """``auto``: a GPU where there is one; ``cpu``, ``cuda:N`` or ``mps``."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    """XTTS: of the weights of the network that chooses sounds; ``auto``: float16 on a CUDA GPU,
-    else float32. The other kinds work in float32."""
+    """XTTS: of the weights of the network that chooses sounds; Tortoise: what it reckons in.
+    ``auto``: float16 on a CUDA GPU, else float32. The other kinds work in float32."""
     runtime: Literal["auto", "torch", "onnx"] = "auto"
     """What runs a VITS network; ``auto``: onnxruntime on a CPU where the model can be exported."""
     threads: Annotated[int, Field(ge=1, le=64)] = 1

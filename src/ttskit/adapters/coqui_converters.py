@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from types import FunctionType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from trainer.io import get_user_data_dir
@@ -26,7 +25,7 @@ from TTS.vc.models.openvoice import OpenVoice
 
 from ttskit.adapters import coqui_files
 from ttskit.adapters.coqui_hub import hub_piece
-from ttskit.adapters.coqui_loading import load_vocoder, loading
+from ttskit.adapters.coqui_loading import load_vocoder, loading, seeing
 from ttskit.adapters.coqui_torch import merge_weight_norm
 from ttskit.errors import ConfigurationError, ModelLoadError
 
@@ -190,7 +189,7 @@ class _NearestNeighbours:
 class _OfflineFreeVC(FreeVC):  # type: ignore[misc] # Coqui has no types
     def __init__(self, config: Coqpit, find: Find) -> None:
         self._find = find
-        _seeing(FreeVC.__init__, get_wavlm=lambda: load_wavlm(find(WAVLM)))(self, config)
+        seeing(FreeVC.__init__, get_wavlm=lambda: load_wavlm(find(WAVLM)))(self, config)
 
     def load_pretrained_speaker_encoder(self) -> None:
         self.enc_spk_ex = SpeakerEncoder(str(self._find(SPEAKERS)))
@@ -198,18 +197,7 @@ class _OfflineFreeVC(FreeVC):  # type: ignore[misc] # Coqui has no types
 
 class _OfflineKNNVC(KNNVC):  # type: ignore[misc] # Coqui has no types
     def __init__(self, config: Coqpit, find: Find) -> None:
-        _seeing(KNNVC.__init__, get_wavlm=lambda: load_wavlm(find(WAVLM)))(self, config)
-
-
-def _seeing(function: Any, **names: object) -> Callable[..., object]:  # noqa: ANN401 - a function
-    """Return a function that sees something else by some names; for others nothing changes."""
-    return FunctionType(
-        function.__code__,
-        {**function.__globals__, **names},
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
+        seeing(KNNVC.__init__, get_wavlm=lambda: load_wavlm(find(WAVLM)))(self, config)
 
 
 def load_wavlm(path: Path) -> WavLM:

@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 
 from typing_extensions import override
 
-from ttskit.adapters.coqui_files import FAIRSEQ, CoquiFiles, is_hub_name, kind_of, local_files
+from ttskit.adapters.coqui_files import (
+    FAIRSEQ,
+    TORTOISE,
+    CoquiFiles,
+    is_hub_name,
+    kind_of,
+    local_files,
+)
 from ttskit.adapters.coqui_kinds import CONVERTERS, REFUSED, SPECTROGRAM, VITS, XTTS, hub_kind
 from ttskit.errors import (
     ConfigurationError,
@@ -176,7 +183,7 @@ def _made(files: CoquiFiles, settings: CoquiSettings) -> CoquiModel:
     """Return the model for its kind, not loaded yet."""
     kind = kind_of(files.config)
     made = _class_for(kind)
-    if kind != XTTS and settings.dtype not in ("auto", "float32"):
+    if kind not in (XTTS, TORTOISE) and settings.dtype not in ("auto", "float32"):
         raise ModelLoadError(f"this model does not work in {settings.dtype}; use float32")
     return made(files, settings)
 
@@ -201,6 +208,10 @@ def _class_for(kind: str) -> Callable[[CoquiFiles, CoquiSettings], CoquiModel]:
             from ttskit.adapters.coqui_conversion import ConversionModel
 
             return ConversionModel
+        if kind == TORTOISE:
+            from ttskit.adapters.coqui_tortoise import TortoiseModel
+
+            return TortoiseModel
         if kind == XTTS:
             from ttskit.adapters.coqui_xtts import XttsModel
 

@@ -17,8 +17,17 @@ _NAMES = ("model.pth", "model_file.pth", "model_file.pth.tar", "best_model.pth",
 """Of weights, in the order in which they are preferred."""
 _HUB_NAME = re.compile(r"(tts_models|vocoder_models|voice_conversion_models)/[^/]+/[^/]+/[^/]+")
 _FAIRSEQ_NAME = re.compile(r"tts_models/([a-z]{3}(?:-[a-z]+_[a-z]+)?)/fairseq/vits")
-_WHOLE_FOLDER = frozenset({"bark", "tortoise"})
-"""Kinds that load themselves from a folder."""
+TORTOISE = "tortoise"
+"""The kind that loads itself from a folder."""
+_TORTOISE_WEIGHTS = (
+    "autoregressive.pth",
+    "diffusion_decoder.pth",
+    "clvp2.pth",
+    "vocoder.pth",
+    "mel_norms.pth",
+)
+TORTOISE_FILES = {"chosen": "rlg_auto.pth", "drawn": "rlg_diffuser.pth"}
+"""What its own voice is made of; it speaks like samples without them."""
 _ENCODER = {
     "speaker_encoder_model_path": ("model_se.pth", "model_se.pth.tar"),
     "speaker_encoder_config_path": ("config_se.json",),
@@ -35,7 +44,7 @@ class CoquiFiles:
 
     name: str
     checkpoint: Path
-    """The weights' file; for a kind that loads itself, the folder."""
+    """The weights' file; of Tortoise, the folder."""
     config: Path
     vocoder: Path | None = None
     vocoder_config: Path | None = None
@@ -70,10 +79,12 @@ def local_files(
     Raises:
         ModelLoadError: One of them is missing.
     """
-    weights, settings = _own_pair(Path(model).expanduser(), config)
+    path = Path(model).expanduser()
+    weights, settings = _own_pair(path, config)
     voice = _pair(Path(vocoder).expanduser(), vocoder_config) if vocoder else (None, None)
-    place = weights.parent if kind_of(settings) in _WHOLE_FOLDER else weights
-    return CoquiFiles(weights.parent.name or weights.stem, place, settings, *voice)
+    if path.is_dir() and kind_of(settings) == TORTOISE:
+        return CoquiFiles(path.name, path, settings)
+    return CoquiFiles(weights.parent.name or weights.stem, weights, settings, *voice)
 
 
 def kind_of(config: Path) -> str:
@@ -129,6 +140,11 @@ def settings_in(folder: Path) -> Path | None:
     return found[0] if found else None
 
 
+def tortoise_lacks(folder: Path) -> str | None:
+    """Return which of Tortoise's weights are nowhere in a folder; None where all are there."""
+    return next((name for name in _TORTOISE_WEIGHTS if not any(folder.rglob(name))), None)
+
+
 def is_whole(folder: Path) -> bool:
     """Whether a folder holds settings and the weights that they are for."""
     settings = folder / CONFIG
@@ -167,7 +183,7 @@ def read_json(config: Path) -> dict[str, Any]:
 def _own_pair(path: Path, config: str | None) -> tuple[Path, Path]:
     """Return weights and settings of a model; where it has none of its own, the settings twice."""
     settings = Path(config).expanduser() if config else path / CONFIG
-    if path.is_dir() and settings.is_file() and kind_of(settings) == KNNVC:
+    if path.is_dir() and settings.is_file() and kind_of(settings) in (KNNVC, TORTOISE):
         return settings, settings
     return _pair(path, config)
 

@@ -6,6 +6,7 @@ hashes. What comes from the hub, the hub's own client keeps by content and check
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 from collections.abc import Mapping
@@ -15,15 +16,20 @@ from typing import TYPE_CHECKING
 
 from ttskit.adapters.coqui_download import failures, fetch, sole, unpack, unpack_tar
 from ttskit.adapters.coqui_files import (
+    CONFIG,
+    TORTOISE,
     CoquiFiles,
     fairseq_language,
     is_hub_name,
     is_whole,
     local_files,
     settings_in,
+    tortoise_lacks,
 )
+from ttskit.adapters.coqui_kinds import hub_kind
 from ttskit.adapters.hub import snapshot
 from ttskit.errors import ConfigurationError, ModelLoadError
+from ttskit.files import write_atomically
 from ttskit.resources.downloads import Progress
 
 if TYPE_CHECKING:
@@ -66,6 +72,8 @@ def hub_files(
     shelf = _Hub(manager, downloads=downloads, agreed=agreed, fairseq=fairseq)
     chosen = vocoder or shelf.item(model).get("default_vocoder")
     own = shelf.folder(model)
+    if hub_kind(model) == TORTOISE:
+        return CoquiFiles(model, own, shelf.settings(model))
     sound = chosen
     if chosen and is_hub_name(str(chosen)):
         sound = str(shelf.folder(str(chosen)))
@@ -156,6 +164,15 @@ class _Hub:
             raise ModelLoadError(f"what was downloaded of {name} is no model")
         return there
 
+    def settings(self, name: str) -> Path:
+        """Return settings of Tortoise, which has none of its own: where Coqui has them, too."""
+        path = self._own_folder(name) / CONFIG
+        with failures(name):
+            if not path.is_file():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(path, json.dumps({"model": TORTOISE}).encode())
+        return path
+
     def _names(self) -> list[str]:
         return [
             f"{kind}/{language}/{dataset}/{model}"
@@ -170,6 +187,8 @@ class _Hub:
 
     def _on_disk(self, name: str, item: Mapping[str, object]) -> Path | None:
         folder = _snapshot(item) if "repo_id" in item else self._own_folder(name)
+        if folder is not None and hub_kind(name) == TORTOISE:
+            return folder if tortoise_lacks(folder) is None else None
         settings = None if folder is None else settings_in(folder)
         return settings.parent if settings and is_whole(settings.parent) else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ttskit.adapters.base import EMULATED, NATIVE, UNSUPPORTED, Capabilities
-from ttskit.adapters.coqui_files import FAIRSEQ, KNNVC, OPENVOICE, fairseq_language
+from ttskit.adapters.coqui_files import FAIRSEQ, KNNVC, OPENVOICE, TORTOISE, fairseq_language
 
 VITS, XTTS = "vits", "xtts"
 YOUR_TTS = "your_tts"
@@ -17,12 +17,10 @@ SCALED = frozenset(
 SPECTROGRAM = SCALED | {"delightful_tts", "neuralhmm_tts", "overflow", "tacotron", "tacotron2"}
 CONVERTERS = frozenset({"freevc", KNNVC, OPENVOICE})
 """Kinds that say a recording again in the voice of a sample, and read no text."""
-KINDS = SPECTROGRAM | CONVERTERS | {VITS, FAIRSEQ, XTTS}
+KINDS = SPECTROGRAM | CONVERTERS | {VITS, FAIRSEQ, XTTS, TORTOISE}
 REFUSED = {
     "bark": "Coqui's Bark runs whatever code its files hold; adapter: transformers speaks with "
     "model: suno/bark",
-    "tortoise": "Tortoise is not run; XTTS, which came of it, clones voices and is much faster: "
-    "tts_models/multilingual/multi-dataset/xtts_v2",
 }
 """Kinds of Coqui's list that are not run, and what to take instead."""
 SLOW_VOCODER = "wavernn"
@@ -76,6 +74,14 @@ def narrowed(
             word_timestamps=EMULATED,
             speed_range=(0.5, 2.0),
             max_characters=CHARACTERS.get(root, min(CHARACTERS.values())),
+        )
+    if kind == TORTOISE:
+        return replace(
+            able,
+            languages=frozenset({"en"}),
+            streaming=UNSUPPORTED,
+            word_timestamps=EMULATED,
+            speed=UNSUPPORTED,
         )
     if kind in SPECTROGRAM:
         return replace(

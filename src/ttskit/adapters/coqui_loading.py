@@ -6,10 +6,11 @@ Imports Coqui: import it where it is used. Read: coqui-tts 0.28.0, ``synthesizer
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
 
 import torch
 from TTS.config import load_config
@@ -113,6 +114,19 @@ def load_vocoder(files: CoquiFiles, device: torch.device) -> tuple[torch.nn.Modu
         vocoder = setup_vocoder(config)
         vocoder.load_checkpoint(config, files.vocoder, eval=True)
         return vocoder.to(device), config
+
+
+def seeing(function: Any, **names: object) -> Callable[..., Any]:  # noqa: ANN401 - a function
+    """Return a function that sees something else by some names; for others nothing changes."""
+    changed = FunctionType(
+        function.__code__,
+        {**function.__globals__, **names},
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    changed.__kwdefaults__ = function.__kwdefaults__
+    return changed
 
 
 def _check_classes(config: Coqpit) -> None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import GPT2Model
-from TTS.tts.layers.xtts.gpt_inference import GPT2InferenceModel
 from TTS.tts.models.xtts import Xtts, _legacy_safe_globals
 from typing_extensions import override
 
@@ -73,7 +72,7 @@ def load_xtts(
             speaker_file_path=files.checkpoint.parent / "none",
             eval=True,
         )
-        _agree_on_a_name(model.gpt.gpt_inference)
+        agree_on_a_name(model.gpt.gpt_inference)
         if dtype != torch.float32:
             _halve(model.gpt.gpt_inference.transformer, dtype)
         return model.to(device)
@@ -111,9 +110,13 @@ def _halve(network: GPT2Model, dtype: torch.dtype) -> None:
     network.register_forward_hook(leave)
 
 
-def _agree_on_a_name(chooser: GPT2InferenceModel) -> None:
-    """Hand on what transformers calls otherwise since Coqui was written: without it, no sound."""
-    if _takes(GPT2Model.forward, _NEW) and not _takes(GPT2InferenceModel.forward, _NEW):
+def agree_on_a_name(chooser: torch.nn.Module) -> None:
+    """Hand on what transformers calls otherwise since Coqui was written: without it, no sound.
+
+    Args:
+        chooser: A ``GPT2InferenceModel`` of Coqui's.
+    """
+    if _takes(GPT2Model.forward, _NEW) and not _takes(type(chooser).forward, _NEW):
         chooser.forward = _renaming(chooser.forward, _NEW, _OLD)
         chooser.transformer.forward = _renaming(chooser.transformer.forward, _OLD, _NEW)
 
