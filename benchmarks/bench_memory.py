@@ -31,6 +31,7 @@ SENTENCE = (
     "children count boats and nobody remembers who built them or why they still stand today"
 )
 WORDS = SENTENCE.split()
+TEXTS = 500
 SAMPLES = 100
 MOST_WITHIN_95 = 1.96
 """Standard deviations within which 95 % of a normal distribution lie."""
@@ -79,11 +80,14 @@ def _dependence(rest: np.ndarray) -> float:
 
 
 def texts(seed: int, longest: int) -> Iterator[str]:
-    """Yield utterances of any length: an allocator's caches depend on it."""
+    """Yield utterances of any length: an allocator's caches depend on it.
+
+    They are drawn from a few, so that the longest of them is said while everything warms up.
+    """
     draw = random.Random(seed)  # noqa: S311 - no secret
+    known = [draw.choices(WORDS, k=draw.randint(1, longest)) for _ in range(TEXTS)]
     while True:
-        words = draw.choices(WORDS, k=draw.randint(1, longest))
-        yield " ".join(words).capitalize() + "."
+        yield " ".join(draw.choice(known)).capitalize() + "."
 
 
 def held_now() -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -99,7 +100,8 @@ class Progress:
 def size_of(folder: Path) -> int:
     """Return the bytes of all files below a folder that somebody may be writing to."""
     total = 0
-    for file in folder.rglob("*"):
-        with suppress(OSError):  # renamed meanwhile
-            total += file.stat().st_size if file.is_file() else 0
+    for place, _, names in os.walk(folder):  # which passes over what is gone meanwhile
+        for name in names:
+            with suppress(OSError):
+                total += Path(place, name).stat().st_size
     return total

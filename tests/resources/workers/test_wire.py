@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from itertools import pairwise
 
@@ -150,3 +151,15 @@ def test_what_makes_no_sense_is_refused(kind: int, head: bytes) -> None:
 def test_what_is_no_plain_data_is_not_written(head: dict[str, object]) -> None:
     with pytest.raises(FrameError):
         encode(Kind.JOB, head)  # type: ignore[arg-type] # wrong on purpose
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_has_its_own_copy_of_a_large_payload() -> None:
+    (frame,) = Decoder().feed(written([Frame(Kind.AUDIO, {}, bytes(LARGE_PAYLOAD))]))
+    assert isinstance(frame.payload, memoryview)
+    child = os.fork()
+    if not child:
+        frame.payload[:] = b"x" * LARGE_PAYLOAD
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert bytes(frame.payload) == bytes(LARGE_PAYLOAD)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import queue
 import signal
@@ -18,7 +17,7 @@ from typing import IO, cast
 from ttskit.resources.engine import JsonValue
 from ttskit.resources.workers.murmur import LOGGER
 from ttskit.resources.workers.scratch import Scratch
-from ttskit.resources.workers.wire import START, Decoder, Frame, FrameError, Kind, encode
+from ttskit.resources.workers.wire import START, Decoder, Frame, FrameError, Kind, encode, room
 
 _READ = 256 * 1024
 _READ_STDERR = 16 * 1024
@@ -193,7 +192,7 @@ def _blocks(pipe: IO[bytes], size: int) -> Iterator[memoryview]:
     All go through one buffer, which is no part of the C library's heap: that keeps what it once
     gave out, and every worker's threads may have a heap of their own.
     """
-    buffer = memoryview(mmap.mmap(-1, size))
+    buffer = room(size)
     raw = cast("RawIOBase", pipe)  # as it is opened without a buffer
     while count := raw.readinto(buffer):
         yield buffer[:count]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import mmap
 import struct
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -205,11 +206,21 @@ class Decoder:
         return frame
 
 
+def room(size: int) -> memoryview:
+    """Return so many bytes of memory that go back to the system when nobody needs them.
+
+    A forked child has its own copy of them, as it has of all other memory.
+    """
+    if sys.platform == "win32":
+        return memoryview(mmap.mmap(-1, size))
+    return memoryview(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+
+
 class _Large:
     """A frame whose payload is filled in as it comes."""
 
     def __init__(self, kind: Kind, head: Mapping[str, JsonValue], size: int) -> None:
-        self._room = memoryview(mmap.mmap(-1, size))
+        self._room = room(size)
         self._filled = 0
         self.frame = Frame(kind, head, self._room)
 
