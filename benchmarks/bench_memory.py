@@ -100,14 +100,15 @@ def held_now() -> tuple[int, int]:
 def run(engine: str, utterances: int, *, longest: int, warm: int) -> tuple[np.ndarray, np.ndarray]:
     """Return after how many utterances what was held, here and in workers."""
     each = max(utterances // SAMPLES, 1)
-    at, held = [], []
+    at = np.arange(1, utterances // each + 1, dtype=float) * each + warm
+    # Filled in, and so in memory, before anything is measured: lists would be seen to grow.
+    held = np.full((len(at), 2), -1.0)
     with TTSService({"providers": {engine: {}}}) as tts:
         for number, text in enumerate(islice(texts(1, longest), warm + utterances), 1):
             tts.synthesize(text)
-            if number > warm and number % each == 0:
-                at.append(number)
-                held.append(held_now())
-    return np.array(at, float), np.array(held, float)
+            if number > warm and (number - warm) % each == 0:
+                held[(number - warm) // each - 1] = held_now()
+    return at, held
 
 
 def main() -> None:
