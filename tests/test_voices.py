@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ttskit.errors import InvalidParameterError, UnsupportedLanguageError
-from ttskit.voices import Catalogue, Gender, Voice, matches_language, resolve_alias
+from ttskit.voices import Catalogue, Gender, Voice, resolve_alias
 
 ANN = Voice("ann-gb", "acme", "Ann", ("en-GB",), Gender.FEMALE, ("calm", "news"))
 BOB = Voice("bob-us", "acme", "Bob", ("en-US", "es-US"), Gender.MALE, ("cheerful",))
@@ -27,6 +27,8 @@ tags = st.from_regex(r"[a-z]{2}(-[A-Z][a-z]{3})?(-[A-Z]{2})?", fullmatch=True)
         ({"language": "zh"}, [LIU, KIM]),
         ({"language": "*"}, [ANN, BOB, EVE, LIU, KIM]),
         ({"language": "de"}, [KIM]),
+        ({"language": "es-US-x-tejano"}, [KIM, BOB]),
+        ({"language": "zh-Hant-TW"}, [KIM, LIU]),
         ({"gender": "female"}, [ANN, EVE]),
         ({"gender": Gender.MALE, "language": "en"}, [BOB, KIM][:1]),
         ({"style": "Calm"}, [ANN]),
@@ -49,33 +51,12 @@ def test_a_search_for_what_cannot_be_is_an_error() -> None:
         ALL.search(gender="loud")
 
 
-@pytest.mark.parametrize(
-    ("wanted", "tag", "matches"),
-    [
-        ("en", "en-GB", True),
-        ("en-GB", "en", False),
-        ("en", "enm", False),
-        ("de-ch", "de-CH-1996", True),
-        ("de-DE", "de-Latn-DE", False),
-        ("no", "nb-NO", True),
-        ("*", "fr", True),
-        ("pt_BR", "pt-br", True),
-    ],
-)
-def test_languages_match_by_basic_filtering(wanted: str, tag: str, *, matches: bool) -> None:
-    assert matches_language(wanted, tag) is matches
-
-
-@given(tag=tags)
-def test_every_language_lies_within_itself_and_its_primary_language(tag: str) -> None:
-    assert matches_language(tag, tag.upper())
-    assert matches_language(tag[:2], tag)
-
-
-@given(wide=tags, narrow=tags)
-def test_two_languages_that_hold_one_another_are_the_same(wide: str, narrow: str) -> None:
-    both = matches_language(wide, narrow) and matches_language(narrow, wide)
-    assert both == (wide == narrow)
+def test_a_search_returns_the_languages_own_voices_before_those_of_a_wider_one() -> None:
+    wide = Voice("wide", "acme", "Wide", ("en",))
+    other = Voice("other", "acme", "Other", ("en-IE",))
+    found = Catalogue([wide, BOB, other, ANN]).search(language="en-GB")
+    assert found == [ANN, wide]
+    assert Catalogue([wide, BOB, ANN]).search(language="en") == [wide, BOB, ANN]
 
 
 @pytest.mark.parametrize(

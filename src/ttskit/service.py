@@ -172,7 +172,7 @@ class AsyncTTSService:
         A cloud's list is kept for a day; see ``resources.voices_max_age``.
 
         Args:
-            language: BCP 47; ``en`` finds ``en-GB`` too.
+            language: BCP 47; ``en`` finds ``en-GB``, and ``en-GB`` finds ``en`` after it.
             gender: ``female``, ``male`` or ``neutral``.
             provider: One provider only.
             style: A manner the voice has.

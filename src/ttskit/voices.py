@@ -7,27 +7,14 @@ import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from ttskit.errors import InvalidParameterError
+from ttskit.languages import Fit, best_fit, is_related, speaks
 from ttskit.request import check_language
 
 Aliases = Mapping[str, Mapping[str, str]]
 """Alias -> provider -> that provider's voice id."""
-
-_SHORTER = {
-    "arb": "ar",
-    "cmn": "zh",
-    "ekk": "et",
-    "lvs": "lv",
-    "nb": "no",
-    "npi": "ne",
-    "ory": "or",
-    "pes": "fa",
-    "swh": "sw",
-    "zsm": "ms",
-}
-"""Subtags that engines use for the main language under a wider one. Source: CLDR languageAlias."""
-
 
 _COMPARED = 24
 """Names that are compared closely when one is not found."""
@@ -59,6 +46,23 @@ class Voice:
     cloned: bool = False
 
 
+class _Query(NamedTuple):
+    """What a voice must be besides speaking a language; None: no matter."""
+
+    gender: Gender | None
+    style: str | None
+    provider: str | None
+    words: list[str]
+
+    def admits(self, voice: Voice) -> bool:
+        return (
+            self.gender in (None, voice.gender)
+            and self.provider in (None, voice.provider)
+            and (self.style is None or self.style in map(str.casefold, voice.styles))
+            and all(word in _described(voice) for word in self.words)
+        )
+
+
 class Catalogue:
     """Voices to search, of one provider or of many; their order is kept."""
 
@@ -74,10 +78,11 @@ class Catalogue:
         provider: str | None = None,
         text: str | None = None,
     ) -> list[Voice]:
-        """Return the voices that meet every condition given.
+        """Return the voices that meet every condition given; the language's own come first.
 
         Args:
-            language: A BCP 47 range: ``en`` finds ``en-GB``, ``en-GB`` does not find ``en-US``.
+            language: BCP 47: ``en`` finds ``en-GB``, ``en-GB`` finds it and then ``en``, and not
+                ``en-US``.
             gender: How the voice is perceived.
             style: One of the voice's styles.
             provider: Its configured name.
@@ -87,18 +92,19 @@ class Catalogue:
             UnsupportedLanguageError: ``language`` is not BCP 47.
             InvalidParameterError: ``gender`` is unknown.
         """
-        wanted_language = None if language in (None, "*") else check_language(language)
-        wanted_gender = None if gender is None else _gender(gender)
-        words = (text or "").casefold().split()
-        return [
+        wanted = "*" if language is None or language == "*" else check_language(language)
+        query = _Query(
+            gender=None if gender is None else _gender(gender),
+            style=None if style is None else style.casefold(),
+            provider=provider,
+            words=(text or "").casefold().split(),
+        )
+        found = [
             voice
             for voice in self._voices
-            if (wanted_language is None or speaks(voice, wanted_language))
-            and wanted_gender in (None, voice.gender)
-            and (style is None or style.casefold() in map(str.casefold, voice.styles))
-            and provider in (None, voice.provider)
-            and all(word in _described(voice) for word in words)
+            if speaks(wanted, voice.languages) and query.admits(voice)
         ]
+        return sorted(found, key=lambda voice: best_fit(wanted, voice.languages), reverse=True)
 
     def suggestions(self, name: str, *, most: int = 3) -> list[str]:
         """Return the ids of voices whose id or name is like ``name``, the nearest first."""
@@ -127,8 +133,8 @@ class Catalogue:
         Returns:
             None where no candidate speaks the language.
         """
-        wanted = language or next(iter(voice.languages if voice else ()), None)
-        able = [one for one in candidates if wanted is None or _language_fit(one, wanted)]
+        wanted = language or next(iter(voice.languages if voice else ()), "*")
+        able = [one for one in candidates if is_related(wanted, one.languages)]
         return max(able, key=lambda one: _likeness(one, voice, wanted), default=None)
 
 
@@ -138,36 +144,8 @@ def resolve_alias(aliases: Aliases, voice: str, provider: str) -> str | None:
     return voice if bindings is None else bindings.get(provider)
 
 
-def matches_language(wanted: str, tag: str) -> bool:
-    """Return whether a language tag lies within a range: ``en`` holds ``en-GB`` and ``en``.
-
-    Source: RFC 4647 section 3.3.1, basic filtering.
-    """
-    wide, narrow = _subtags(wanted), _subtags(tag)
-    return narrow[: len(wide)] == wide or wide == ["*"]
-
-
-def speaks(voice: Voice, language: str) -> bool:
-    """Return whether the voice speaks a language within the range; one without tags speaks any."""
-    return not voice.languages or any(matches_language(language, tag) for tag in voice.languages)
-
-
-def _subtags(tag: str) -> list[str]:
-    primary, *rest = tag.casefold().replace("_", "-").split("-")
-    return [_SHORTER.get(primary, primary), *rest]
-
-
-def _language_fit(voice: Voice, wanted: str) -> int:
-    """Return 3 for the language asked for, 2 for it without its region, 1 for another region."""
-    if speaks(voice, wanted):
-        return 3
-    if any(matches_language(tag, wanted) for tag in voice.languages):
-        return 2
-    return int(any(_subtags(tag)[0] == _subtags(wanted)[0] for tag in voice.languages))
-
-
-def _likeness(one: Voice, voice: Voice | None, wanted: str | None) -> tuple[int, bool, int]:
-    fit = _language_fit(one, wanted) if wanted else 0
+def _likeness(one: Voice, voice: Voice | None, wanted: str) -> tuple[Fit, bool, int]:
+    fit = best_fit(wanted, one.languages)
     if voice is None:
         return fit, False, 0
     is_known = voice.gender is not Gender.UNKNOWN

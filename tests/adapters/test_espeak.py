@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ttskit import TTSService
 from ttskit.adapters.espeak import (
     PITCH_RANGE,
     EspeakAdapter,
@@ -211,11 +212,35 @@ def test_a_variant_decides_the_gender() -> None:
         ("pt-BR", "pt-br"),
         ("nb-NO", "nb"),
         ("EN-gb", "en-gb"),
+        ("fr", "fr-fr"),
+        ("fr-CA", "fr-fr"),
+        ("es-MX", "es-419"),
     ],
 )
 def test_a_language_finds_its_voice(language: str, voice: str) -> None:
     voices = name_voices(LIBRARY.voices()).values()
     assert best_voice(voices, language, default="en-us").id == voice
+
+
+@pytest.mark.parametrize(
+    ("language", "voice"),
+    [
+        ("en-GB", "en-gb"),
+        ("en-AU", "en-us"),
+        ("de-AT", "de"),
+        ("pt-AO", "pt"),
+        ("fr", "fr-fr"),
+        ("zh-Hant-TW", "cmn"),
+        ("nb-NO", "nb"),
+        ("no", "nb"),
+    ],
+)
+def test_a_service_finds_the_voice_of_a_language_and_its_region(language: str, voice: str) -> None:
+    with TTSService({"providers": {"espeak": {}}}) as tts:
+        audio = tts.synthesize("Anna.", language=language, provider="espeak")
+        assert tts.voices(language=language)[0].id == voice
+    assert audio.ledger[0].voice == voice
+    assert audio.duration > 0.2
 
 
 async def test_a_language_nobody_speaks_is_refused(booth: Booth, adapter: EspeakAdapter) -> None:

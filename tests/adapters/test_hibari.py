@@ -11,11 +11,13 @@ import anyio
 import numpy as np
 import pytest
 
+from ttskit import TTSService
 from ttskit.adapters.hibari import HibariAdapter, HibariEngine, HibariOptions
 from ttskit.errors import (
     InvalidParameterError,
     InvalidResponseError,
     ModelLoadError,
+    UnsupportedLanguageError,
     VoiceNotFoundError,
 )
 from ttskit.resources.engine import EngineJob, Recipe
@@ -188,3 +190,13 @@ def test_the_number_of_threads_changes_no_word(threads: int) -> None:
     engine = HibariEngine(threads=threads)
     (chunk,) = engine.synthesize(EngineJob(SENTENCE, seed=1), threading.Event())
     assert 2 < len(chunk.samples) / chunk.sample_rate < 5
+
+
+def test_a_language_without_a_region_is_spoken_by_the_voice_of_one() -> None:
+    settings = {"providers": {"hibari": {}}, "resources": {"downloads": False}}
+    with TTSService(settings) as tts:
+        audio = tts.synthesize("Good morning.", language="en", provider="hibari")
+        narrower = tts.synthesize("Howdy.", language="en-US-x-texan", provider="hibari")
+        with pytest.raises(UnsupportedLanguageError, match="the nearest is en-US"):
+            tts.synthesize("Good morning.", language="en-NZ", provider="hibari")
+    assert {audio.ledger[0].voice, narrower.ledger[0].voice} == {"heart"}

@@ -99,3 +99,42 @@ async def test_a_language_chooses_a_voice_that_speaks_it() -> None:
         with pytest.raises(UnsupportedLanguageError):
             await tts.synthesize(HELLO, language="ja")
     assert audio.ledger[0].voice == "bert"
+
+
+async def voice_for(language: str, *tags: str) -> str | None:
+    """Who speaks where only the language is named, of voices called by their tags."""
+    voices = [{"id": tag, "languages": (tag,)} for tag in tags]
+    async with AsyncTTSService(providers=[MockAdapter(voices=tuple(voices))]) as tts:
+        audio = await tts.synthesize(HELLO, language=language)
+    return audio.ledger[0].voice
+
+
+@pytest.mark.parametrize(
+    ("language", "voices", "chosen"),
+    [
+        ("en-GB", ("en",), "en"),
+        ("en", ("en-GB",), "en-GB"),
+        ("en-GB", ("en-US", "en", "en-GB"), "en-GB"),
+        ("en-GB", ("en-US", "en"), "en"),
+        ("en", ("fr", "en-US", "en"), "en-US"),
+        ("zh-Hant-TW", ("zh", "zh-Hans", "zh-Hant"), "zh-Hant"),
+        ("nb-NO", ("no",), "no"),
+    ],
+)
+async def test_a_region_is_spoken_by_its_own_voice_or_else_by_the_languages(
+    language: str, voices: tuple[str, ...], chosen: str
+) -> None:
+    assert await voice_for(language, *voices) == chosen
+
+
+async def test_another_regions_voice_is_named_and_not_taken() -> None:
+    with pytest.raises(UnsupportedLanguageError, match="en-GB; the nearest is en-US"):
+        await voice_for("en-GB", "de", "en-US")
+
+
+async def test_the_next_provider_speaks_the_region_that_the_first_has_not() -> None:
+    first, second = adapters()
+    irish = MockAdapter(provider="irish", voices=({"id": "orla", "languages": ("en-IE",)},))
+    async with AsyncTTSService(providers=[first, irish, second]) as tts:
+        audio = await tts.synthesize(HELLO, language="en-IE")
+    assert (audio.ledger[0].provider, audio.ledger[0].voice) == ("irish", "orla")

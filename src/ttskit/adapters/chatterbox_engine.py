@@ -21,6 +21,7 @@ from ttskit.errors import (
     UnsupportedLanguageError,
     VoiceNotFoundError,
 )
+from ttskit.languages import nearest
 from ttskit.resources.engine import Engine, EngineChunk, EngineJob, JsonValue
 from ttskit.voices import Voice
 
@@ -31,8 +32,8 @@ SAMPLE_RATE = 24_000
 """Hz, of all its models. Source: chatterbox-tts 0.1.7, ``S3GEN_SR``."""
 DEFAULT = "default"
 """The voice that comes with a model."""
-_OTHER_NAMES = {"nb": "no", "nn": "no", "iw": "he", "cmn": "zh"}
-"""Of languages, as BCP 47 has them."""
+_OTHER_NAMES = {"nn": "no"}
+"""Of languages that the model reads as a kindred one."""
 
 
 class ChatterboxEngine(Engine):
@@ -142,8 +143,8 @@ class ChatterboxEngine(Engine):
         if self._kind.languages is not LANGUAGES:
             return None
         primary = (job.language or self._language).partition("-")[0].lower()
-        language = _OTHER_NAMES.get(primary, primary)
-        if language not in LANGUAGES:
+        language = nearest(_OTHER_NAMES.get(primary, primary), LANGUAGES)
+        if language is None:
             known = " ".join(sorted(LANGUAGES))
             raise UnsupportedLanguageError(f"Chatterbox speaks {known}, not {primary[:20]!r}")
         return language

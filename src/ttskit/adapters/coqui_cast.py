@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ttskit.adapters.options import voice_not_found
 from ttskit.errors import UnsupportedLanguageError
+from ttskit.languages import nearest
 from ttskit.request import check_language
 from ttskit.voices import Voice
 
@@ -68,18 +69,12 @@ class Cast:
         if len(self.languages) <= 1:
             return self.languages[0] if self.languages else None
         wanted = asked or self.language
-        found = self._nearest(wanted.lower()) if wanted else None
+        found = nearest(wanted, self.languages) if wanted else None
         if found is None:
             known = ", ".join(self.languages[:_LISTED])
             what = f"does not speak {wanted[:20]!r}" if wanted else "has to be told the language"
             raise UnsupportedLanguageError(f"the model {what}; it has {known}")
         return found
-
-    def _nearest(self, wanted: str) -> str | None:
-        folded = {name.lower(): name for name in self.languages}
-        if wanted in folded:
-            return folded[wanted]
-        return next((own for name, own in folded.items() if _root(name) == _root(wanted)), None)
 
     def _voice(self, voice: str, name: str) -> Voice:
         return Voice(
@@ -100,7 +95,3 @@ def _tags(names: Iterable[str]) -> list[str]:
         except UnsupportedLanguageError:
             continue
     return tags
-
-
-def _root(tag: str) -> str:
-    return tag.replace("_", "-").split("-")[0]

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from ttskit.adapters.replies import Shape
 from ttskit.errors import UnsupportedLanguageError
+from ttskit.languages import is_related
 from ttskit.request import check_language
 from ttskit.voices import Gender, Voice
 
@@ -98,8 +99,7 @@ def _languages(listed: ListedVoice, spoken: list[str]) -> Iterable[str]:
     """Return what the voice was made or checked for, then what else the model speaks."""
     own = [(listed.labels or {}).get("language")]
     own += [one.locale or one.language for one in listed.verified_languages or ()]
-    known = {language_code(tag) for tag in spoken}
-    checked = [tag for tag in map(_tag, own) if tag and (not known or language_code(tag) in known)]
+    checked = [tag for tag in map(_tag, own) if tag and is_related(language_code(tag), spoken)]
     return dict.fromkeys((*checked, *spoken))
 
 

@@ -102,7 +102,9 @@ class EspeakEngine(Engine):
 
     @override
     def voices(self) -> list[Voice]:
-        listing = sorted(self._voices().values(), key=lambda voice: voice.id != self._default)
+        # The first that speaks a language is the one who speaks it: French is that of France.
+        known = self._voices().values()
+        listing = sorted(known, key=lambda voice: (voice.id != self._default, voice.rank))
         rate = LIBRARY.sample_rate
         return [voice.described(sample_rate=rate, variant=self._variant) for voice in listing]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ttskit.adapters.espeak_library import Listed
 from ttskit.errors import UnsupportedLanguageError
+from ttskit.languages import Fit, best_fit, is_related
 from ttskit.request import check_language
 from ttskit.voices import Gender, Voice
 
@@ -33,14 +34,10 @@ class EspeakVoice:
     """What the library is told."""
     name: str
     gender: Gender
-    tags: tuple[tuple[int, str], ...]
-    """Priority, lower is better, and BCP 47 tag; the voice's own first."""
-
-    def priority(self, language: str) -> int | None:
-        """Return how well the voice speaks a language, the least best; None: not at all."""
-        wanted = f"{language.lower()}-"
-        fitting = (rank for rank, tag in self.tags if f"{tag.lower()}-".startswith(wanted))
-        return min(fitting, default=None)
+    tags: tuple[str, ...]
+    """BCP 47; the voice's own first."""
+    rank: int
+    """espeak's own, for the widest of its languages: the usual voice of one has the lowest."""
 
     def described(self, *, sample_rate: int, variant: str | None) -> Voice:
         """Return the voice as the catalogue holds it, spoken by a variant where there is one."""
@@ -48,7 +45,7 @@ class EspeakVoice:
             id=self.id,
             provider="",
             name=self.name,
-            languages=tuple(dict.fromkeys(tag for _, tag in self.tags)),
+            languages=self.tags,
             gender=_VARIANT_GENDERS.get(variant[0], Gender.UNKNOWN) if variant else self.gender,
             sample_rate=sample_rate,
         )
@@ -64,35 +61,32 @@ def name_voices(listing: Iterable[Listed]) -> dict[str, EspeakVoice]:
             identifier=listed.identifier,
             name=listed.name,
             gender=_GENDERS.get(listed.gender, Gender.UNKNOWN),
-            tags=tuple((rank, _bcp47(tag)) for rank, tag in listed.tags),
+            tags=tuple(dict.fromkeys(_bcp47(tag) for _, tag in listed.tags)),
+            rank=max(rank for rank, _ in listed.tags),
         )
         voices[voice.id] = voice
     return voices
 
 
 def best_voice(voices: Iterable[EspeakVoice], language: str, *, default: str) -> EspeakVoice:
-    """Return the voice for a language; if none speaks just that one, then for a wider one.
+    """Return the voice that speaks a language best; another region's where none is nearer.
 
     Args:
         voices: To choose from.
-        language: BCP 47, cut from its end until a voice fits (RFC 4647 section 3.4).
-        default: The id of the voice preferred among those that fit.
+        language: BCP 47.
+        default: The id of the voice preferred among those that fit equally.
 
     Raises:
         UnsupportedLanguageError: None speaks even the language's first part.
     """
-    listing = list(voices)
-    parts = language.split("-")
-    for count in range(len(parts), 0, -1):
-        wanted = "-".join(parts[:count])
-        able = [
-            (voice.id != default, rank, index)
-            for index, voice in enumerate(listing)
-            if (rank := voice.priority(wanted)) is not None
-        ]
-        if able:
-            return listing[min(able)[2]]
-    raise UnsupportedLanguageError(f"espeak speaks no {language[:40]!r}")
+
+    def merit(voice: EspeakVoice) -> tuple[Fit, bool, int]:
+        return best_fit(language, voice.tags), voice.id == default, -voice.rank
+
+    best = max(voices, key=merit, default=None)
+    if best is None or not is_related(language, best.tags):
+        raise UnsupportedLanguageError(f"espeak speaks no {language[:40]!r}")
+    return best
 
 
 def _bcp47(tag: str) -> str:

@@ -37,8 +37,9 @@ from ttskit.adapters.options import given
 from ttskit.adapters.replies import Once, pieces
 from ttskit.adapters.rpc_errors import rpc_refusals
 from ttskit.errors import TextTooLongError, VoiceNotFoundError
+from ttskit.languages import speaks
 from ttskit.request import Timestamps
-from ttskit.voices import Voice, matches_language
+from ttskit.voices import Voice
 
 MAX_BYTES = 5_000
 """Of one request, markup included."""
@@ -159,7 +160,7 @@ class GoogleAdapter(CloudAdapter[GoogleOptions]):
         """Return the voice to ask for; None: Google's own choice for the language."""
         default, wanted = self.options.voice, utterance.language
         tongue = None if model else language_of(default)
-        if utterance.voice is None and wanted and tongue and not matches_language(wanted, tongue):
+        if utterance.voice is None and wanted and tongue and not speaks(wanted, [tongue]):
             return None
         return utterance.voice or default
 

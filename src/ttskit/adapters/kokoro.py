@@ -30,7 +30,7 @@ from ttskit.errors import ModelLoadError, TTSError, UnsupportedFeatureError
 from ttskit.request import check_language
 from ttskit.resources.engine import Engine, EngineChunk, EngineJob, EngineWord, Recipe
 from ttskit.text.segment import Segment, segment
-from ttskit.voices import Voice, matches_language
+from ttskit.voices import Catalogue, Voice
 
 if TYPE_CHECKING:
     from ttskit.codecs.pcm import Samples
@@ -297,8 +297,9 @@ class KokoroEngine(Engine):
 
     def _voice_of(self, job: EngineJob, ids: list[str]) -> str:
         if job.voice is None and self._voice is None and job.language is not None:
-            fitting = [one.id for one in self.voices() if _speaks(one, job.language)]
-            return next(iter(fitting), self._default(ids))
+            telling = [voice for voice in self.voices() if voice.languages]
+            fitting = Catalogue.nearest(None, job.language, telling)
+            return self._default(ids) if fitting is None else fitting.id
         voice = job.voice or self._default(ids)
         shares(self._recipe(voice), ids)
         return voice
@@ -306,9 +307,7 @@ class KokoroEngine(Engine):
     def _tongue(self, job: EngineJob, voice: str) -> Tongue:
         own = tongue_of(shares(self._recipe(voice))[0].voice)
         language = job.language or self._language
-        if language is None or matches_language(language, own.tag):
-            return own
-        return tongue_for(language)
+        return own if language is None else tongue_for(language, own)
 
     def _pause(self, kind: str, job: EngineJob) -> float:
         asked = job.options.get(f"{kind}_pause")
@@ -317,10 +316,6 @@ class KokoroEngine(Engine):
     def _check_speed(self, speed: float) -> None:
         if self._is_whole_speed and speed != round(speed):
             raise UnsupportedFeatureError("this export of Kokoro has whole speeds only")
-
-
-def _speaks(voice: Voice, language: str) -> bool:
-    return any(matches_language(language, tag) for tag in voice.languages)
 
 
 def _style(kokoro: _Kokoro, recipe: str) -> Samples:

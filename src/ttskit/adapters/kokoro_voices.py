@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from ttskit.adapters.options import voice_not_found
 from ttskit.errors import InvalidParameterError, UnsupportedLanguageError
-from ttskit.voices import Gender, Voice, matches_language
+from ttskit.languages import nearest
+from ttskit.voices import Gender, Voice
 
 SAMPLE_RATE = 24_000
 """Hz, of every voice (``kokoro_onnx.config.SAMPLE_RATE``)."""
@@ -54,21 +55,22 @@ def tongue_of(voice: str) -> Tongue:
     return TONGUES.get(match[1] if match else "a", TONGUES["a"])
 
 
-def tongue_for(language: str) -> Tongue:
-    """Return the language of that tag, or the first within it: ``en`` is American.
+def tongue_for(language: str, own: Tongue = TONGUES["a"]) -> Tongue:
+    """Return the language to read a text in.
+
+    Args:
+        language: BCP 47, asked for.
+        own: The voice's, which is read where no other is nearer.
 
     Raises:
         UnsupportedLanguageError: Kokoro speaks no such language.
     """
-    for tongue in TONGUES.values():
-        if matches_language(language, tongue.tag) or matches_language(tongue.tag, language):
-            return tongue
-    primary = language.partition("-")[0]
-    for tongue in TONGUES.values():
-        if matches_language(primary, tongue.tag):
-            return tongue
-    known = ", ".join(tongue.tag for tongue in TONGUES.values())
-    raise UnsupportedLanguageError(f"Kokoro does not speak {language}; it speaks {known}")
+    tongues = {tongue.tag: tongue for tongue in (own, *TONGUES.values())}
+    tag = nearest(language, tongues)
+    if tag is None:
+        known = ", ".join(tongue.tag for tongue in TONGUES.values())
+        raise UnsupportedLanguageError(f"Kokoro does not speak {language}; it speaks {known}")
+    return tongues[tag]
 
 
 def described(voice: str, description: str = "") -> Voice:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Literal
 
+from ttskit.languages import nearest
 from ttskit.resources.http.framing import Json
-from ttskit.voices import Gender, Voice, matches_language
+from ttskit.voices import Gender, Voice
 
 Engine = Literal["standard", "neural", "long-form", "generative"]
 _PREFERRED: tuple[Engine, ...] = ("neural", "standard", "generative", "long-form")
@@ -39,11 +40,10 @@ def engine_of(entry: Json) -> str | None:
 
 def language_code(entry: Json, language: str | None) -> str | None:
     """Return Polly's code for a language that is not the voice's first; None where it need not."""
-    first, *others = _codes_of(entry) or [""]
-    if language is None or matches_language(language, _BCP47.get(first, first)):
-        return None
-    fitting = (code for code in others if matches_language(language, _BCP47.get(code, code)))
-    return next(fitting, None)
+    codes = _codes_of(entry)
+    tags = [_BCP47.get(code, code) for code in codes]
+    tag = None if language is None else nearest(language, tags)
+    return None if tag is None or tag == tags[0] else codes[tags.index(tag)]
 
 
 def _codes_of(entry: Json) -> list[str]:

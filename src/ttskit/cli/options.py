@@ -233,7 +233,7 @@ def _add_manner(say: Parser) -> None:
 def _add_voices(commands: Commands) -> None:
     voices = _add_command(commands, "voices", "list the voices that can speak now")
     group = voices.add_argument_group("filters")
-    group.add_argument("--language", metavar="TAG", help="BCP 47; en finds en-GB too")
+    group.add_argument("--language", metavar="TAG", help="BCP 47; en finds en-GB, en-GB finds en")
     group.add_argument("--gender", help="female, male or neutral")
     group.add_argument("--provider", metavar="NAME", help="one provider's only")
     group.add_argument("--style", help="a manner that the voice has, such as cheerful")

@@ -12,6 +12,7 @@ from ttskit.errors import (
     UnsupportedFeatureError,
     UnsupportedLanguageError,
 )
+from ttskit.languages import is_related
 from ttskit.request import SpeechOptions
 from ttskit.routing.provider import Provider
 
@@ -41,7 +42,8 @@ def candidates(providers: Sequence[Provider], options: SpeechOptions) -> list[Pr
         chosen = _able(chosen, lambda able: able.cloning, told)
     if options.language is None:
         return chosen
-    able = [provider for provider in chosen if _speaks(provider, options.language)]
+    # Its voices tell the region: a voice that is asked for by name may have another one.
+    able = [one for one in chosen if is_related(options.language, one.capabilities.languages)]
     if not able:
         names = ", ".join(provider.name for provider in chosen)
         raise UnsupportedLanguageError(f"{options.language} is spoken by none of: {names}")
@@ -109,9 +111,3 @@ def _able(
         names = ", ".join(provider.name for provider in providers)
         raise UnsupportedFeatureError(f"{told}: {names}")
     return able
-
-
-def _speaks(provider: Provider, language: str) -> bool:
-    known = provider.capabilities.languages
-    primary = language.partition("-")[0]
-    return not known or any(tag.partition("-")[0] == primary for tag in known)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import anyio
 
 from ttskit.errors import TTSError, UnsupportedLanguageError, VoiceNotFoundError
+from ttskit.languages import nearest
 from ttskit.request import VoicePolicy
 from ttskit.resources.reference_shelf import Reference
 from ttskit.routing.provider import Provider
@@ -69,8 +70,10 @@ class Casts:
         voices = await provider.voices()
         fitting = Catalogue(voices).search(language=wish.language)
         if not fitting and voices:
+            near = nearest(wish.language, dict.fromkeys(_tags(voices)))
+            hint = f"; the nearest is {near}" if near else ""
             raise UnsupportedLanguageError(
-                f"no voice speaks {wish.language}", provider=provider.name
+                f"no voice speaks {wish.language}{hint}", provider=provider.name
             )
         return Casting(fitting[0].id if fitting else provider.place.default_voice)
 
@@ -141,9 +144,9 @@ class Casts:
         if wish.policy is VoicePolicy.SIMILAR:
             voices = await provider.voices()
             model = await self._described(name)
-            nearest = Catalogue(voices).nearest(model, wish.language, voices)
-            if nearest is not None:
-                return Casting(nearest.id, is_replacement=True)
+            stand_in = Catalogue.nearest(model, wish.language, voices)
+            if stand_in is not None:
+                return Casting(stand_in.id, is_replacement=True)
         raise VoiceNotFoundError(
             f"voice {name[:60]!r} has no stand-in that voice_policy={wish.policy} allows",
             provider=provider.name,
@@ -180,6 +183,10 @@ async def _listing(provider: Provider, *, refresh: bool = False) -> list[Voice] 
 
 def _flat(listings: list[list[Voice] | None]) -> list[Voice]:
     return [voice for listing in listings for voice in listing or ()]
+
+
+def _tags(voices: Iterable[Voice]) -> Iterator[str]:
+    return (tag for voice in voices for tag in voice.languages)
 
 
 def _answers_to(voice: Voice, name: str) -> bool:

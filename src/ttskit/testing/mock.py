@@ -35,6 +35,7 @@ from ttskit.errors import (
     UnsupportedLanguageError,
     VoiceNotFoundError,
 )
+from ttskit.languages import is_related
 from ttskit.request import AudioFormat
 from ttskit.testing.faults import Behaviour, Faults
 from ttskit.testing.hearing import transcribe
@@ -278,8 +279,8 @@ class MockAdapter(Adapter[MockOptions]):
         return voices[voice_id]
 
     def _check_language(self, voice: MockVoice, language: str | None) -> None:
-        spoken = {_primary(tag) for tag in voice.languages or self.options.languages}
-        if language and spoken and _primary(language) not in spoken:
+        spoken = voice.languages or self.options.languages
+        if language and not is_related(language, spoken):
             raise UnsupportedLanguageError(
                 f"{voice.id} does not speak {language}", provider=self.provider
             )
@@ -322,7 +323,3 @@ def _options(settings: dict[str, object]) -> MockOptions:
     except ValidationError as error:
         names = ", ".join(str(complaint["loc"][0]) for complaint in error.errors())
         raise ConfigurationError(f"the mock's settings are wrong: {names}") from error
-
-
-def _primary(language: str) -> str:
-    return language.partition("-")[0].lower()
