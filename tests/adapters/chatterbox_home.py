@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import subprocess
 import sys
 import venv
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from tests.engines.chatterbox_tiny import TinyChatterbox
+from tests.engines.chatterbox_tiny import WRITTEN, TinyChatterbox
 from ttskit.adapters.chatterbox import ChatterboxOptions
 
 ROOT = Path(__file__).parents[2]
@@ -28,9 +30,19 @@ class Home:
 
     python: Path
     models: Path
-    """A folder for each model, by its kind, and for one that has no voice, ``mute``."""
-    findings: Mapping[str, Any]
-    """Of ``tests.engines.chatterbox_findings``."""
+    """A folder for each model, by its kind."""
+    program: subprocess.Popen[str]
+    """``tests.engines.chatterbox_findings``, which has written the models and looks at them now."""
+    complaints: Path
+    """Of that program."""
+
+    @functools.cached_property
+    def findings(self) -> Mapping[str, Any]:
+        """What that program found."""
+        assert self.program.stdout is not None
+        told = self.program.stdout.readlines()
+        assert self.program.wait() == 0, self.complaints.read_text()[-3000:]
+        return dict(json.loads(told[-1]))
 
     def adapter(self, kind: str, name: str | None = None, **options: object) -> TinyChatterbox:
         """Return the provider of one model, by the model's name unless another is given."""
@@ -39,17 +51,25 @@ class Home:
         return TinyChatterbox(made, provider=name or kind)
 
 
-def make_home(folder: Path) -> Home:
-    """Make an environment beside this one, and in it the models; look at what is told there."""
+@contextmanager
+def make_home(folder: Path) -> Iterator[Home]:
+    """Make an environment beside this one, and in it the models."""
     python = make_environment(folder / "environment", [*sys.path, str(ROOT)])
     models = folder / "models"
-    program = "tests.engines.chatterbox_findings"
-    done = subprocess.run(
-        [str(python), "-W", "ignore", "-m", program, str(models)],
-        capture_output=True, text=True, check=False, timeout=200,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    return Home(python, models, json.loads(done.stdout.splitlines()[-1]))
+    arguments = ["-W", "ignore", "-m", "tests.engines.chatterbox_findings", str(models)]
+    complaints = folder / "complaints.txt"
+    with (
+        complaints.open("w") as stderr,
+        subprocess.Popen(
+            [str(python), *arguments], stdout=subprocess.PIPE, stderr=stderr, text=True
+        ) as program,
+    ):
+        try:
+            assert program.stdout is not None
+            assert f"{WRITTEN}\n" in program.stdout, complaints.read_text()[-3000:]
+            yield Home(python, models, program, complaints)
+        finally:
+            program.kill()
 
 
 def make_environment(folder: Path, paths: list[str]) -> Path:

@@ -12,9 +12,12 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from tests.engines import chatterbox_tiny
 from tests.engines.coqui_voice import CoquiVoice
 from tests.engines.tiny_checkpoints import make_checkpoint
 from ttskit.adapters.base import Adapter, AdapterOptions, TimedText, Utterance
+from ttskit.adapters.chatterbox import ChatterboxAdapter
+from ttskit.adapters.chatterbox_engine import ChatterboxEngine
 from ttskit.adapters.coqui import CoquiAdapter
 from ttskit.adapters.coqui_engine import CoquiEngine
 from ttskit.adapters.kokoro import KokoroAdapter
@@ -106,8 +109,24 @@ class LentTransformers(_Lent, TransformersAdapter):
     pass
 
 
+class _KeptChatterbox(_Kept, chatterbox_tiny.TinyEngine):
+    pass
+
+
+class LentChatterbox(_Lent, ChatterboxAdapter):
+    pass
+
+
 class LentKokoro(_Lent, KokoroAdapter):
     pass
+
+
+@pytest.fixture(scope="session")
+def chatterbox_engine(tmp_path_factory: pytest.TempPathFactory) -> ChatterboxEngine:
+    """A small Chatterbox in this process, where its packages are for once."""
+    folder = tmp_path_factory.mktemp("chatterbox")
+    chatterbox_tiny.write("english", folder, steps=12)
+    return _KeptChatterbox(kind="english", model=str(folder), device="cpu")
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ from typing_extensions import override
 
 from tests.engines import tiny_kokoro
 from tests.engines.coqui_voice import CoquiVoice
+from ttskit.adapters.chatterbox import ChatterboxOptions
+from ttskit.adapters.chatterbox_engine import ChatterboxEngine
 from ttskit.adapters.coqui import CoquiOptions
 from ttskit.adapters.coqui_engine import CoquiEngine
 from ttskit.adapters.espeak import EspeakAdapter
@@ -18,7 +20,7 @@ from ttskit.adapters.piper import PiperAdapter
 from ttskit.adapters.transformers import TransformersOptions
 from ttskit.testing import AdapterContract
 
-from .conftest import LentCoqui, LentKokoro, LentTransformers
+from .conftest import LentChatterbox, LentCoqui, LentKokoro, LentTransformers
 from .transformers_speech import MakeCheckpoint, MakeEngine
 
 
@@ -50,6 +52,19 @@ class TestCoqui(AdapterContract):
     ) -> LentCoqui:
         adapter = LentCoqui(CoquiOptions(model=str(coqui_voice.model), runtime=request.param))
         adapter.lent = coqui_engines[request.param]
+        return adapter
+
+
+@pytest.mark.engine("chatterbox")
+@pytest.mark.filterwarnings("ignore")  # its own packages warn of one another
+class TestChatterbox(AdapterContract):
+    """Over small networks: what they say has no words, and lasts as long whatever the text."""
+
+    @pytest.fixture
+    @override
+    def adapter(self, chatterbox_engine: ChatterboxEngine) -> LentChatterbox:
+        adapter = LentChatterbox(ChatterboxOptions(device="cpu"))
+        adapter.lent = chatterbox_engine
         return adapter
 
 

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import shutil
 import sys
 import threading
@@ -14,7 +16,7 @@ from typing import Any
 
 import perth
 
-from tests.engines.chatterbox_tiny import shrink, write
+from tests.engines.chatterbox_tiny import WRITTEN, shrink, write
 from ttskit.adapters import chatterbox_model
 from ttskit.adapters.chatterbox_engine import ChatterboxEngine
 from ttskit.errors import TTSError
@@ -22,14 +24,16 @@ from ttskit.resources.engine import EngineJob
 
 
 def main(folder: Path) -> None:
-    """Print the findings."""
+    """Say when the models are written, then print the findings."""
     for kind in ("english", "multilingual", "turbo"):
         write(kind, folder / kind)
-    write("turbo", folder / "endless", ends=False)
+    print(WRITTEN, flush=True)  # noqa: T201
+    write("turbo", folder / "endless", steps=None)
     shutil.copytree(folder / "english", folder / "mute")
     (folder / "mute" / "conds.pt").unlink()
     shrink()
-    print(json.dumps(_endless(folder) | _mute(folder) | _hooks(folder) | _watermark(folder)))  # noqa: T201
+    found = _endless(folder) | _mute(folder) | _hooks(folder) | _watermark(folder) | _code(folder)
+    print(json.dumps(found))  # noqa: T201
 
 
 def _endless(folder: Path) -> dict[str, Any]:
@@ -64,6 +68,24 @@ def _watermark(folder: Path) -> dict[str, Any]:
     (said,) = engine.synthesize(EngineJob("Hello.", seed=1), threading.Event())
     marks = perth.PerthImplicitWatermarker().get_watermark(said.samples, said.sample_rate)
     return {"watermark": float(marks.mean())}
+
+
+class _Code:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self._path),)
+
+
+def _code(folder: Path) -> dict[str, Any]:
+    made = folder / "it-ran"
+    shutil.copytree(folder / "english", folder / "code")
+    (folder / "code" / "conds.pt").write_bytes(pickle.dumps({"t3": _Code(made), "gen": {}}))
+    error = _error(_engine(folder, "english", "code"), EngineJob("Hello."))
+    return {"code": error, "it ran": made.exists()}
 
 
 def _engine(folder: Path, kind: str, model: str) -> ChatterboxEngine:

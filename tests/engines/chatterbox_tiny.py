@@ -14,11 +14,14 @@ from typing_extensions import override
 
 from ttskit.adapters.chatterbox import ChatterboxAdapter
 from ttskit.adapters.chatterbox_engine import ChatterboxEngine
+from ttskit.adapters.chatterbox_files import find_files
 from ttskit.adapters.chatterbox_kinds import LANGUAGES
 from ttskit.resources.engine import Recipe
 
+WRITTEN = "The models are written."
+"""What a program says that has done so."""
 STEPS = 40
-"""Speech tokens of everything that the models say, 40 ms each."""
+"""Speech tokens of everything that the models say unless told otherwise, 40 ms each."""
 WIDTH = 64
 """Of what chooses speech."""
 LISTENING, CHOOSING = 60.0, 4.0
@@ -32,6 +35,7 @@ class TinyEngine(ChatterboxEngine):
 
     @override
     def load(self) -> None:
+        find_files(self._kind, self._folder, downloads=self._downloads)  # before all that is slow
         shrink()
         super().load()
 
@@ -83,35 +87,36 @@ def _smaller(network: Any, **sizes: object) -> Any:
     return made
 
 
-def write(kind: str, folder: Path, *, ends: bool = True) -> None:
+def write(kind: str, folder: Path, *, steps: int | None = STEPS) -> None:
     """Write the files of a model that has shrunk.
 
     Args:
         kind: ``english``, ``multilingual`` or ``turbo``.
         folder: For them.
-        ends: It stops after ``STEPS``; else it goes on as long as it is let.
+        steps: Speech tokens after which it stops, and ``turbo`` when it likes; None: it goes on as
+            long as it is let.
     """
     import torch
 
     shrink()
     torch.manual_seed(7)
     folder.mkdir(parents=True, exist_ok=True)
-    {"english": _english, "multilingual": _multilingual, "turbo": _turbo}[kind](folder, ends=ends)
+    {"english": _english, "multilingual": _multilingual, "turbo": _turbo}[kind](folder, steps)
     _voice(folder)
 
 
-def _english(folder: Path, *, ends: bool) -> None:
+def _english(folder: Path, steps: int | None) -> None:
     from chatterbox.models.s3gen import S3Gen
     from chatterbox.models.t3 import T3
     from chatterbox.models.voice_encoder import VoiceEncoder
 
     _save(folder / "ve.safetensors", VoiceEncoder())
-    _save(folder / "t3_cfg.safetensors", _talker(T3(), ends=ends))
+    _save(folder / "t3_cfg.safetensors", _talker(T3(), steps))
     _save(folder / "s3gen.safetensors", S3Gen())
     _letters([*ALPHABET]).save(str(folder / "tokenizer.json"))
 
 
-def _multilingual(folder: Path, *, ends: bool) -> None:
+def _multilingual(folder: Path, steps: int | None) -> None:
     import torch
     from chatterbox.models.s3gen import S3Gen
     from chatterbox.models.t3 import T3
@@ -119,14 +124,14 @@ def _multilingual(folder: Path, *, ends: bool) -> None:
     from chatterbox.models.voice_encoder import VoiceEncoder
 
     torch.save(VoiceEncoder().state_dict(), folder / "ve.pt")
-    _save(folder / "t3_mtl23ls_v2.safetensors", _talker(T3(T3Config.multilingual()), ends=ends))
+    _save(folder / "t3_mtl23ls_v2.safetensors", _talker(T3(T3Config.multilingual()), steps))
     torch.save(S3Gen().state_dict(), folder / "s3gen.pt")
     # Whole texts are one token: in longer ones the model looks for where in the text it is.
     tags = [f"[{language}]" for language in sorted(LANGUAGES)]
     _letters([], tags).save(str(folder / "grapheme_mtl_merged_expanded_v1.json"))
 
 
-def _turbo(folder: Path, *, ends: bool) -> None:
+def _turbo(folder: Path, steps: int | None) -> None:
     from chatterbox.models.s3gen import S3Gen
     from chatterbox.models.t3 import T3
     from chatterbox.models.t3.modules.t3_config import T3Config
@@ -141,7 +146,7 @@ def _turbo(folder: Path, *, ends: bool) -> None:
     sizes.use_perceiver_resampler = False
     sizes.emotion_adv = False
     _save(folder / "ve.safetensors", VoiceEncoder())
-    _save(folder / "t3_turbo_v1.safetensors", _turbo_talker(T3(sizes), ends=ends))
+    _save(folder / "t3_turbo_v1.safetensors", _turbo_talker(T3(sizes), steps))
     _save(folder / "s3gen_meanflow.safetensors", S3Gen(meanflow=True))
     letters = _letters([*ALPHABET])
     PreTrainedTokenizerFast(
@@ -149,7 +154,7 @@ def _turbo(folder: Path, *, ends: bool) -> None:
     ).save_pretrained(folder)
 
 
-def _talker(model: Any, *, ends: bool) -> Any:
+def _talker(model: Any, steps: int | None) -> Any:
     """Have the model choose among all sounds alike, and stop once it has come so far.
 
     It tells how far by what stands for the place: one channel in all of them, another in the later
@@ -173,13 +178,13 @@ def _talker(model: Any, *, ends: bool) -> Any:
         head *= CHOOSING
         head[6561:] = 0
         head[6561:, everywhere] = -100
-        if ends:
-            places[STEPS:, later] = 10
+        if steps is not None:
+            places[steps:, later] = 10
             head[model.hp.stop_speech_token, later] = 300
     return model
 
 
-def _turbo_talker(model: Any, *, ends: bool) -> Any:
+def _turbo_talker(model: Any, steps: int | None) -> Any:
     """Have the model choose stopping once in a while, whatever it has said."""
     import torch
 
@@ -187,7 +192,7 @@ def _turbo_talker(model: Any, *, ends: bool) -> Any:
         model.speech_head.weight *= 0.1
         model.speech_head.bias.zero_()
         model.speech_head.bias[6561:] = -20
-        if ends:
+        if steps is not None:
             model.speech_head.bias[model.hp.stop_speech_token] = 3
     return model
 
