@@ -9,14 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from ttskit import Audio, TTSService
 from ttskit.adapters.chatterbox import ChatterboxAdapter, ChatterboxOptions
 from ttskit.adapters.chatterbox_kinds import KINDS as KINDS_OF_MODELS
-from ttskit.adapters.chatterbox_pieces import LONGEST_S, pieces
 from ttskit.errors import (
     ConfigurationError,
     DependencyMissingError,
@@ -281,24 +277,3 @@ def test_what_a_provider_can_say_is_its_kinds() -> None:
     many = ChatterboxAdapter(ChatterboxOptions(kind="multilingual"))
     assert english.capabilities.languages == {"en"}
     assert len(many.capabilities.languages) == 23
-
-
-@given(
-    seconds=st.floats(0.01, 70),
-    rate=st.sampled_from([16_000, 24_000, 44_100]),
-    quiet=st.floats(0, 70),
-)
-def test_pieces_of_a_recording_join_to_the_whole(seconds: float, rate: int, quiet: float) -> None:
-    samples: NDArray[np.float32] = np.ones(max(1, round(seconds * rate)), np.float32)
-    samples[round(quiet * rate) : round((quiet + 0.2) * rate)] = 0
-    cut = list(pieces(samples, rate))
-    assert np.array_equal(np.concatenate(cut), samples)
-    assert all(0 < len(piece) <= LONGEST_S * rate for piece in cut)
-    assert all(len(piece) >= LONGEST_S / 2 * rate for piece in cut[:-1])
-
-
-def test_a_recording_is_cut_where_it_is_quiet() -> None:
-    samples = np.ones(30 * RATE, np.float32)
-    samples[15 * RATE : 16 * RATE] = 0
-    first, _ = pieces(samples, RATE)
-    assert 15 * RATE < len(first) < 16 * RATE

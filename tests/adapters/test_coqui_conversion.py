@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.engines.coqui_converters import (
     make_freevc,
@@ -180,26 +178,6 @@ def test_nothing_is_converted_after_it_was_told_to_stop(
     next(chunks)
     stop.set()
     assert list(chunks) == []
-
-
-@given(seconds=st.lists(st.floats(0.1, 20), min_size=1, max_size=4), seed=st.integers(0, 2**32 - 1))
-def test_pieces_cover_a_recording_once_and_end_where_it_is_quiet(
-    seconds: list[float], seed: int
-) -> None:
-    from ttskit.adapters.coqui_conversion import LONGEST_S, SHORTEST_S, pieces
-
-    rate = 1_000
-    noise = np.random.default_rng(seed).normal(0, 0.1, round(sum(seconds) * rate) or 1)
-    sound = noise.astype(np.float32)
-    found = list(pieces(sound, rate))
-    assert [start for start, _ in found] == [0, *(end for _, end in found[:-1])]
-    assert found[-1][1] == len(sound)
-    assert all(end - start <= LONGEST_S * rate for start, end in found)
-    assert all(end - start >= SHORTEST_S * rate for start, end in found[:-1])
-    quiet = sound.copy()
-    if len(found) > 1:
-        quiet[6_000:6_100] = 0
-        assert 6_000 <= next(pieces(quiet, rate))[1] <= 6_100
 
 
 def test_it_has_no_voice_of_its_own_and_reads_no_text(

@@ -8,10 +8,8 @@ from __future__ import annotations
 import copy
 import io
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +18,8 @@ import torch
 from chatterbox.models.t3.inference import alignment_stream_analyzer
 from chatterbox.vc import ChatterboxVC
 
-from ttskit.adapters.chatterbox_pieces import pieces
+from ttskit.adapters.quiet_pieces import pieces
+from ttskit.adapters.sample_voices import SampleVoices
 from ttskit.adapters.torch_seed import Dice
 from ttskit.errors import GenerationError, InvalidVoiceReferenceError, TextTooLongError
 
@@ -30,6 +29,10 @@ if TYPE_CHECKING:
 
 KEPT_REFERENCES = 32
 """Samples whose voice is not worked out again; each takes some 300 kB."""
+LONGEST_S = 20.0
+"""Of a piece of a recording: a decoder's memory grows with the square of the length."""
+STEP_S = 0.04
+"""Speech tokens are that long, and so are pieces a multiple of it: what is made keeps time."""
 MOST_STEPS = 1_000
 """Speech tokens of one call, 40 s. Source: ``ChatterboxTTS.generate``, ``T3.inference_turbo``."""
 SHORT = 150
@@ -52,7 +55,7 @@ class ChatterboxModel:
         self._kind = kind
         self._loaded = loaded
         self._built_in, loaded.conds = loaded.conds, None
-        self._references: OrderedDict[str, Any] = OrderedDict()
+        self._references = SampleVoices(self._of_reference, most=KEPT_REFERENCES)
         self._converter: Any = None
 
     def speak(
@@ -114,7 +117,9 @@ class ChatterboxModel:
             InvalidVoiceReferenceError: The sample is too short.
         """
         samples, rate = soundfile.read(recording, dtype="float32")
-        for piece in pieces(samples, rate):
+        limits = {"shortest_s": LONGEST_S / 2, "longest_s": LONGEST_S, "step_s": STEP_S}
+        for start, end in pieces(samples, rate, **limits):
+            piece = samples[start:end]
             try:
                 with torch.inference_mode(), self._watching(stop), self._dice(seed):
                     sound = _samples(self._converted(piece, rate, reference))
@@ -141,24 +146,19 @@ class ChatterboxModel:
 
     def _voice(self, reference: str | None) -> Any:  # noqa: ANN401 - Conditionals, untyped
         """Return a voice for one job: what that writes into it is not in the next one's."""
-        kept = self._built_in if reference is None else self._of_reference(reference)
+        kept = self._built_in if reference is None else self._references.voice(reference)
         return type(kept)(copy.copy(kept.t3), dict(kept.gen))
 
     def _of_reference(self, reference: str) -> Any:  # noqa: ANN401 - Conditionals, untyped
-        name = Path(reference).name
-        if name not in self._references:
-            seconds = soundfile.info(reference).duration
-            if seconds <= self._kind.shortest_reference_s:
-                raise InvalidVoiceReferenceError(
-                    f"the sample of the voice lasts {seconds:.1f} s: this model needs more than "
-                    f"{self._kind.shortest_reference_s:g} s"
-                )
-            self._loaded.prepare_conditionals(reference)
-            self._references[name], self._loaded.conds = self._loaded.conds, None
-            if len(self._references) > KEPT_REFERENCES:
-                self._references.popitem(last=False)
-        self._references.move_to_end(name)
-        return self._references[name]
+        seconds = soundfile.info(reference).duration
+        if seconds <= self._kind.shortest_reference_s:
+            raise InvalidVoiceReferenceError(
+                f"the sample of the voice lasts {seconds:.1f} s: this model needs more than "
+                f"{self._kind.shortest_reference_s:g} s"
+            )
+        self._loaded.prepare_conditionals(reference)
+        found, self._loaded.conds = self._loaded.conds, None
+        return found
 
     @contextmanager
     def _watching(self, stop: threading.Event) -> Iterator[_Watch]:

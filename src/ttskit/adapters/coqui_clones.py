@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from ttskit.adapters.sample_voices import SampleVoices
 from ttskit.codecs.wav import WavReader
 from ttskit.errors import InvalidResponseError, InvalidVoiceReferenceError
 
@@ -22,7 +21,7 @@ Known = TypeVar("Known")
 """What a model has to know of a voice."""
 
 
-class Clones(Generic[Known]):
+class Clones(SampleVoices[Known]):
     """Voices cloned from samples; the latest ones are kept by the content of their samples.
 
     Args:
@@ -31,30 +30,7 @@ class Clones(Generic[Known]):
     """
 
     def __init__(self, make: Callable[[Samples, int], Known], *, most: int = KEPT) -> None:
-        self._make = make
-        self._most = most
-        self._kept: OrderedDict[str, Known] = OrderedDict()
-        self.made = 0
-        """How often a voice had to be cloned."""
-
-    def voice(self, path: str) -> Known:
-        """Return the voice that is heard in a WAV file.
-
-        Raises:
-            InvalidVoiceReferenceError: The file cannot be read, or is too short.
-        """
-        try:
-            wav = Path(path).read_bytes()
-        except OSError as error:
-            raise InvalidVoiceReferenceError("the sample of the voice cannot be read") from error
-        key = hashlib.sha256(wav).hexdigest()
-        if key not in self._kept:
-            self._kept[key] = self._make(*_decoded(wav))
-            self.made += 1
-        self._kept.move_to_end(key)
-        while len(self._kept) > self._most:
-            self._kept.popitem(last=False)
-        return self._kept[key]
+        super().__init__(lambda sample: make(*_decoded(Path(sample).read_bytes())), most=most)
 
 
 def _decoded(wav: bytes) -> tuple[Samples, int]:

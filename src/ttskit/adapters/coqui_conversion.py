@@ -16,6 +16,8 @@ from typing_extensions import override
 
 from ttskit.adapters.coqui_converters import load_converter
 from ttskit.adapters.coqui_engine import CoquiModel
+from ttskit.adapters.quiet_pieces import pieces
+from ttskit.adapters.sample_voices import SampleVoices
 from ttskit.adapters.torch_device import choose_device
 from ttskit.codecs.resample import resample
 from ttskit.errors import ModelLoadError, UnsupportedFeatureError
@@ -34,7 +36,7 @@ SHORTEST_S, LONGEST_S = 5.0, 8.0
 can be stopped."""
 _MARGIN_S = 0.25
 """What a piece hears of its neighbours, so that no seam is heard."""
-_QUIET_S = 0.02
+_STEP_S = 0.02
 _KEPT = 4
 """Voices that are kept once they were taken from their samples."""
 
@@ -51,7 +53,7 @@ class ConversionModel(CoquiModel):
         self._files = files
         self._settings = settings
         self._loaded: tuple[Converter, torch.device] | None = None
-        self._targets: dict[str, torch.Tensor] = {}
+        self._targets = SampleVoices(self._target, most=_KEPT)
 
     @override
     def voices(self) -> list[Voice]:
@@ -61,7 +63,7 @@ class ConversionModel(CoquiModel):
     def load(self) -> None:
         torch.set_num_threads(self._settings.threads)
         device = choose_device(self._settings.device)
-        self._targets = {}
+        self._targets.clear()
         downloads = self._settings.downloads
         self._loaded = load_converter(self._files, device, downloads=downloads), device
 
@@ -81,12 +83,13 @@ class ConversionModel(CoquiModel):
         converter, device = self._loaded
         heard = _read(job.recording, converter.rate_in)
         with torch.inference_mode():
-            target = self._target(job.reference, converter, device)
+            target = self._targets.voice(job.reference)
             source = converter.source(_tensor(heard, device))
         margin = round(_MARGIN_S * converter.rate_in)
         padded = np.pad(heard, margin)
         scale = converter.rate_out / converter.rate_in
-        for start, end in pieces(heard, converter.rate_in):
+        limits = {"shortest_s": SHORTEST_S, "longest_s": LONGEST_S, "step_s": _STEP_S}
+        for start, end in pieces(heard, converter.rate_in, **limits):
             if stop.is_set():
                 return
             with torch.inference_mode():
@@ -100,34 +103,11 @@ class ConversionModel(CoquiModel):
             samples[: len(part)] = np.clip(part, -1, 1)
             yield EngineChunk(samples, converter.rate_out)
 
-    def _target(self, reference: str, converter: Converter, device: torch.device) -> torch.Tensor:
-        """Return what the network knows a voice by; a sample's path tells its content."""
-        if reference not in self._targets:
-            if len(self._targets) >= _KEPT:
-                del self._targets[next(iter(self._targets))]
-            sample = _tensor(_read(reference, converter.rate_in), device)
-            self._targets[reference] = converter.target(sample)
-        return self._targets[reference]
-
-
-def pieces(samples: Samples, sample_rate: int) -> Iterator[tuple[int, int]]:
-    """Yield start and end of each piece: cut where it is quietest, none longer than ``LONGEST_S``.
-
-    Args:
-        samples: Shape (frames,).
-        sample_rate: Hz.
-    """
-    start = 0
-    shortest, longest = round(SHORTEST_S * sample_rate), round(LONGEST_S * sample_rate)
-    size = max(1, round(_QUIET_S * sample_rate))
-    while len(samples) - start > longest:
-        last = samples[start + shortest : start + longest]
-        blocks = last[: len(last) // size * size].reshape(-1, size)
-        quietest = int(np.argmin(np.square(blocks).mean(axis=1)))
-        end = start + shortest + quietest * size + size // 2
-        yield start, end
-        start = end
-    yield start, len(samples)
+    def _target(self, reference: str) -> torch.Tensor:
+        """Return what the network knows a voice by."""
+        assert self._loaded is not None  # noqa: S101 - ``convert`` sees to it
+        converter, device = self._loaded
+        return converter.target(_tensor(_read(reference, converter.rate_in), device))
 
 
 def _read(path: str, sample_rate: int) -> Samples:

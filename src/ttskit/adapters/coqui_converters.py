@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from trainer.io import get_user_data_dir
@@ -96,7 +96,14 @@ def load_converter(files: CoquiFiles, device: torch.device, *, downloads: bool) 
     return _FreeVC(files, device, find)
 
 
-class _FreeVC:
+class _Listener:
+    """Mixed in: takes what is said for itself; who said it is heard in none of it."""
+
+    def source(self, recording: torch.Tensor) -> None:
+        del recording
+
+
+class _FreeVC(_Listener):
     def __init__(self, files: CoquiFiles, device: torch.device, find: Find) -> None:
         with loading(files.name):
             config = load_config(files.config)
@@ -110,9 +117,6 @@ class _FreeVC:
     def target(self, sample: torch.Tensor) -> torch.Tensor:
         found: torch.Tensor = self._model._extract_target_se([sample])  # noqa: SLF001 - the only way
         return found
-
-    def source(self, recording: torch.Tensor) -> None:
-        del recording
 
     def convert(
         self, piece: torch.Tensor, source: torch.Tensor | None, target: torch.Tensor
@@ -152,7 +156,7 @@ class _OpenVoice:
         return sound
 
 
-class _NearestNeighbours:
+class _NearestNeighbours(_Listener):
     """kNN-VC: each moment becomes the most similar ones of the sample."""
 
     def __init__(self, files: CoquiFiles, device: torch.device, find: Find) -> None:
@@ -174,9 +178,6 @@ class _NearestNeighbours:
         moments: torch.Tensor = self._model.get_matching_set([sample], vad_trigger_level=0)
         return moments
 
-    def source(self, recording: torch.Tensor) -> None:
-        del recording
-
     def convert(
         self, piece: torch.Tensor, source: torch.Tensor | None, target: torch.Tensor
     ) -> torch.Tensor:
@@ -186,18 +187,22 @@ class _NearestNeighbours:
         return sound
 
 
-class _OfflineFreeVC(FreeVC):  # type: ignore[misc] # Coqui has no types
+class _Offline:
+    """Mixed into a network that would fetch WavLM for itself while it is made."""
+
     def __init__(self, config: Coqpit, find: Find) -> None:
         self._find = find
-        seeing(FreeVC.__init__, get_wavlm=lambda: load_wavlm(find(WAVLM)))(self, config)
+        made: Any = super().__init__
+        seeing(made.__func__, get_wavlm=lambda: load_wavlm(find(WAVLM)))(self, config)
 
+
+class _OfflineFreeVC(_Offline, FreeVC):  # type: ignore[misc] # Coqui has no types
     def load_pretrained_speaker_encoder(self) -> None:
         self.enc_spk_ex = SpeakerEncoder(str(self._find(SPEAKERS)))
 
 
-class _OfflineKNNVC(KNNVC):  # type: ignore[misc] # Coqui has no types
-    def __init__(self, config: Coqpit, find: Find) -> None:
-        seeing(KNNVC.__init__, get_wavlm=lambda: load_wavlm(find(WAVLM)))(self, config)
+class _OfflineKNNVC(_Offline, KNNVC):  # type: ignore[misc] # Coqui has no types
+    pass
 
 
 def load_wavlm(path: Path) -> WavLM:

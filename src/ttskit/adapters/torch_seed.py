@@ -14,13 +14,21 @@ from torch.overrides import TorchFunctionMode
 from typing_extensions import override
 
 _LIKE = {torch.randn_like: torch.randn, torch.rand_like: torch.rand}
-_DRAWING = frozenset({torch.randn, torch.rand})
+_MAKING = frozenset({torch.randn, torch.rand, torch.randint, torch.randperm})
+_FROM_TENSORS = frozenset(
+    {torch.multinomial, torch.bernoulli, torch.normal, torch.poisson}
+    | {torch.Tensor.multinomial, torch.Tensor.bernoulli}
+    | {torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.bernoulli_}
+    | {torch.Tensor.exponential_, torch.Tensor.geometric_, torch.Tensor.log_normal_}
+    | {torch.Tensor.cauchy_, torch.Tensor.random_}
+)
+"""What takes a generator, but for ``randint_like``. Source: torch 2.13, random sampling."""
 
 
 class Dice(TorchFunctionMode):  # type: ignore[misc] # torch is not followed
     """A context in which this thread's draws come from ``seed``.
 
-    Normal and uniform numbers, choices and dropout are covered: what models draw that speak.
+    What a model draws that speaks: all that takes a generator, and dropout of a layer's own.
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
@@ -39,16 +47,23 @@ class Dice(TorchFunctionMode):  # type: ignore[misc] # torch is not followed
     ) -> torch.Tensor:
         del types
         given = dict(kwargs or {})
+        if given.get("generator") is not None:
+            return func(*args, **given)
         if func in _LIKE:
             return self._like(_LIKE[func], *args)
         if func is torch.nn.functional.dropout:
             return self._dropout(func, *args, **given)
-        if func is torch.multinomial:
-            given["generator"] = self._on(args[0].device)
-        elif func in _DRAWING:
+        if func in _FROM_TENSORS:
+            given["generator"] = self._on(self._place(args, given))
+        elif func in _MAKING:
             given["device"] = torch.device(given.get("device") or self._device)
             given["generator"] = self._on(given["device"])
         return func(*args, **given)
+
+    def _place(self, args: Sequence[Any], given: Mapping[str, Any]) -> torch.device:
+        """Return where numbers are drawn that are told by tensors."""
+        told = [one.device for one in (*args, *given.values()) if isinstance(one, torch.Tensor)]
+        return told[0] if told else torch.device(given.get("device") or "cpu")
 
     def _on(self, device: torch.device) -> torch.Generator:
         """Return the generator of a device: a model on a GPU may draw some numbers beside it."""

@@ -50,9 +50,6 @@ FAMILIES: dict[str, type[Family]] = {
 }
 """By ``model_type`` of a checkpoint's ``config.json``."""
 
-_RANDOM = threading.Lock()
-"""torch draws from one generator for the whole process; who has the lock has it to themselves."""
-
 
 class TransformersEngine(Engine):
     """One checkpoint of a text-to-speech model.
@@ -216,26 +213,15 @@ class TransformersEngine(Engine):
         """Return the next piece of speech; None where there is none, or nobody listens."""
         import torch  # optional, and slow to import
 
-        while not _RANDOM.acquire(timeout=0.1):
-            if stop.is_set():
-                return None
+        from ttskit.adapters.torch_seed import Dice  # it imports torch
+
+        self._watch.follow(stop)
         try:
-            self._watch.follow(stop)
-            with torch.inference_mode(), torch.random.fork_rng(_gpus()):
-                torch.manual_seed(seed)
+            with torch.inference_mode(), Dice(seed, torch.device("cpu")):
                 piece = next(pieces, None)
-                return None if piece is None else _samples(piece)
         except Stopped:
             return None
-        finally:
-            _RANDOM.release()
-
-
-def _gpus() -> list[int]:
-    """Return the GPUs whose generators are to be put back afterwards."""
-    import torch  # optional, and slow to import
-
-    return list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+        return None if piece is None else _samples(piece)
 
 
 def _samples(piece: Torch) -> Samples:
