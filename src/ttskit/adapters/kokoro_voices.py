@@ -102,15 +102,21 @@ def shares(recipe: str, known: Collection[str] | None = None) -> list[Share]:
         InvalidParameterError: It is no mix.
         VoiceNotFoundError: One of them is not among those that are ``known``.
     """
-    parts = [_PART.fullmatch(part) for part in recipe.split("+")]
-    found = [(part[1], float(part[2] or 1)) for part in parts if part is not None]
-    total = sum(weight for _, weight in found)
-    is_sound = len(found) == len(parts) and total > 0
-    if not is_sound and known is not None and "+" not in recipe:
-        raise voice_not_found(recipe, sorted(known))
-    if not is_sound:
+    written = _written(recipe)
+    if known is not None:
+        asked = [share.voice for share in written] or ([] if "+" in recipe else [recipe])
+        unknown = [voice for voice in asked if voice not in known]
+        if unknown:
+            raise voice_not_found(unknown[0], sorted(known))
+    if not written:
         raise InvalidParameterError(f"{recipe[:60]!r} is no mix; write it as af_bella(2)+af_sky")
-    for voice, _ in found:
-        if known is not None and voice not in known:
-            raise voice_not_found(voice, sorted(known))
-    return [Share(voice, weight / total) for voice, weight in found]
+    total = sum(share.weight for share in written)
+    return [Share(share.voice, share.weight / total) for share in written]
+
+
+def _written(recipe: str) -> list[Share]:
+    """Return voices and weights as they are written; none where that is no mix."""
+    parts = [_PART.fullmatch(part) for part in recipe.split("+")]
+    found = [Share(part[1], float(part[2] or 1)) for part in parts if part is not None]
+    is_whole = len(found) == len(parts)
+    return found if is_whole and any(share.weight for share in found) else []

@@ -62,12 +62,16 @@ def _check(arguments: Arguments) -> None:
     if arguments.json:
         print_json({"file": path, "providers": names, "missing": missing, "unused": unused})
         return
-    print(f"{path or 'no tts.yaml, environment only'}: no mistakes")
-    print(f"providers, in order: {', '.join(names) or 'none'}")
-    for name, packages in missing.items():
-        print(f"{name} cannot speak yet: {', '.join(packages)} is missing; see ttskit doctor")
-    for key in unused:
-        print(f"{key}: accepted, but this version does nothing with it yet")
+    lines = [
+        f"{path or 'no tts.yaml, environment only'}: no mistakes",
+        f"providers, in order: {', '.join(names) or 'none'}",
+    ]
+    lines += [
+        f"{name} cannot speak yet: {', '.join(packages)} is missing; see ttskit doctor"
+        for name, packages in missing.items()
+    ]
+    lines += [f"{key}: accepted, but this version does nothing with it yet" for key in unused]
+    print("\n".join(lines))
 
 
 def _show(arguments: Arguments) -> None:

@@ -12,7 +12,7 @@ from ttskit import __version__
 from ttskit.cli.config import config_path
 from ttskit.cli.loudspeaker import found_player
 from ttskit.cli.options import Arguments
-from ttskit.cli.tables import print_json, print_table
+from ttskit.cli.tables import print_json, table
 from ttskit.codecs.formats import FORMATS, available_formats
 from ttskit.config import Settings
 from ttskit.errors import ConfigurationError, DependencyMissingError, TTSError
@@ -71,7 +71,7 @@ def run(arguments: Arguments) -> int:
     if arguments.json:
         print_json(asdict(findings))
     else:
-        _print(findings)
+        print("\n".join(_told(findings)))
     is_ready = any(engine.state == "ready" for engine in findings.engines)
     return 0 if is_ready and findings.mistake is None else NOBODY_SPEAKS
 
@@ -171,16 +171,17 @@ def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _print(findings: Findings) -> None:
-    print(f"ttskit {findings.ttskit}, Python {findings.python}, {findings.platform}")
-    print(f"settings: {findings.mistake or findings.settings or 'no file; providers are found'}")
-    print()
+def _told(findings: Findings) -> Iterator[str]:
+    """Yield the findings line by line."""
+    yield f"ttskit {findings.ttskit}, Python {findings.python}, {findings.platform}"
+    yield f"settings: {findings.mistake or findings.settings or 'no file; providers are found'}"
+    yield ""
     rows = [(one.name, one.state, one.about) for one in findings.engines]
-    print_table(("PROVIDER", "STATE", ""), rows)
-    print()
+    yield from table(("PROVIDER", "STATE", ""), rows)
+    yield ""
     for key in findings.keys:
-        print(f"key {key.variable}: {'set' if key.is_set else 'not set'}")
-    print(f"formats: {' '.join(findings.formats)}")
+        yield f"key {key.variable}: {'set' if key.is_set else 'not set'}"
+    yield f"formats: {' '.join(findings.formats)}"
     if findings.missing_formats:
-        print(f"missing: {' '.join(findings.missing_formats)}; {_CODECS}")
-    print(f"sound: {findings.player or 'nothing to play it with; pip install sounddevice'}")
+        yield f"missing: {' '.join(findings.missing_formats)}; {_CODECS}"
+    yield f"sound: {findings.player or 'nothing to play it with; pip install sounddevice'}"

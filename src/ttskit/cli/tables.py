@@ -20,9 +20,13 @@ def print_json(value: object, stream: TextIO | None = None) -> None:
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows below a header; on a terminal the last column is cut to its width."""
+    print("\n".join(table(header, rows)))
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows below a header as lines, as wide as the terminal that they are for."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for line in aligned([header, *rows], width):
-        print(line)
+    return aligned([header, *rows], width)
 
 
 def aligned(rows: Sequence[Sequence[str]], width: int | None = None) -> list[str]:

@@ -203,6 +203,8 @@ def _watched_steps(plan: _Plan) -> Iterator[None]:
     import trio  # only where it is running anyway
 
     class Steps(trio.abc.Instrument):
+        """Told by trio after every step of a task."""
+
         @override
         def after_task_step(self, task: trio.lowlevel.Task) -> None:
             plan.suspended()

@@ -181,18 +181,24 @@ def _judge_stop(view: View, found: re.Match[str], language: Language) -> Verdict
     full = not set(FULL_STOPS).isdisjoint(found["stop"])
     if not (found["gap"] or full) or not _SPOKEN.search(view.text, view.begin, found.start()):
         return Verdict.JOIN
-    if _BLANK_LINE.search(found["gap"]):
-        return Verdict.BREAK
-    if any(mark in found["gap"] for mark in LINE_BREAKS):
-        listed = _list_follows(view, found.end())
-        if listed is not Verdict.JOIN:
-            return listed
+    laid_out = _judge_gap(view, found)
+    if laid_out is not Verdict.JOIN:
+        return laid_out
     after = _AHEAD.match(view.text, found.end(), view.end)
     if after is None or after.end() == view.end:
         return Verdict.JOIN if view.complete else Verdict.WAIT
     ends = _full_stop_ends if full else _stop_ends
     stop = _Stop(view, found, view.text[after.end()], language)
     return Verdict.BREAK if ends(stop) else Verdict.JOIN
+
+
+def _judge_gap(view: View, found: re.Match[str]) -> Verdict:
+    """Tell whether the layout alone breaks the text after a stop."""
+    if _BLANK_LINE.search(found["gap"]):
+        return Verdict.BREAK
+    if any(mark in found["gap"] for mark in LINE_BREAKS):
+        return _list_follows(view, found.end())
+    return Verdict.JOIN
 
 
 @dataclass(frozen=True, slots=True)

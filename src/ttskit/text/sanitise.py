@@ -187,7 +187,7 @@ class _Base:
         return self._marks + _mark_count(mark) <= MAX_MARKS
 
 
-def _judge(unit: str, base: _Base, following: str) -> tuple[str, ChangeKind]:  # noqa: PLR0911 - one line a kind
+def _judge(unit: str, base: _Base, following: str) -> tuple[str, ChangeKind]:
     """Return what replaces the unit (often itself), and what kind of change that would be."""
     if len(unit) > 1 and unit[0] != "\x1b":
         joined = unit.encode("utf-16", "surrogatepass").decode("utf-16")
@@ -199,6 +199,11 @@ def _judge(unit: str, base: _Base, following: str) -> tuple[str, ChangeKind]:  #
         return (unit if _may_stand_on(base, unit) else ""), kind
     if not _SUSPECT.match(unit):
         return unit, ChangeKind.NORMALISED
+    return _judge_suspect(unit, base, following)
+
+
+def _judge_suspect(unit: str, base: _Base, following: str) -> tuple[str, ChangeKind]:
+    """Do the same for what is seldom meant to be there, or cannot be seen."""
     if "\ud800" <= unit <= "\udfff":
         return "", ChangeKind.SURROGATE
     if _BIDI.match(unit):
