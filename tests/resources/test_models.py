@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 
+from tests.resources.workers.conftest import wait_until
 from ttskit.errors import (
     GPUOutOfMemoryError,
     ModelLoadError,
@@ -14,7 +16,8 @@ from ttskit.errors import (
     ServiceClosedError,
 )
 from ttskit.resources.memory import MAIN, Footprint, MemoryAccount
-from ttskit.resources.models import Models, Place
+from ttskit.resources.models import Models
+from ttskit.resources.places import Place
 
 MIB = 2**20
 SIZE = 100 * MIB
@@ -65,9 +68,12 @@ class Weights:
         self.gpu: str | None = None
         self.unloaded = threading.Event()
         self.on_load: Callable[[], object] = lambda: None
+        self.on_unload: Callable[[], object] = lambda: None
 
-    def load(self) -> Footprint:
+    def load(self, *, fresh: bool) -> Footprint:
         self.loads += 1
+        if fresh:
+            self.memory.unload(self.name)
         self.on_load()
         if self.failures:
             raise self.failures.pop(0)
@@ -76,6 +82,7 @@ class Weights:
         return {MAIN: self.size} | ({self.gpu: 1} if self.gpu else {})
 
     def unload(self) -> None:
+        self.on_unload()
         self.memory.unload(self.name)
         self.unloaded.set()
 
@@ -85,9 +92,10 @@ class House:
 
     def __init__(self, names: str, *, room: int, idle_s: float | None = None) -> None:
         self.memory = Memory(room * SIZE)
+        self.account = MemoryAccount({MAIN: room * SIZE})
         self.told: list[tuple[str, str]] = []
         self.models = Models(
-            MemoryAccount({MAIN: room * SIZE}),
+            self.account,
             gpu_budget=lambda total: total // 2,
             idle_s=idle_s,
             tell=lambda name, what, _: self.told.append((name, what)),
@@ -101,6 +109,11 @@ class House:
     def use(self, name: str) -> None:
         with self.models.use(self.places[name]), self.memory.work(name):
             pass
+
+    def reload(self, name: str) -> None:
+        place = self.places[name]
+        with self.models.use(place):
+            self.models.reload(place, since=place.loads)
 
 
 def test_requests_at_the_same_time_share_one_load() -> None:
@@ -295,9 +308,7 @@ def test_who_lacks_memory_of_a_gpu_lets_models_in_main_memory_be() -> None:
         house.use(name)
     assert house.models.evict_others(house.places["b"], on_gpu=True) is False
     house.weights["a"].gpu = "cuda:1"
-    house.models.reload(house.places["a"])
-    house.memory.unload("a")
-    house.use("a")
+    house.reload("a")
     assert house.models.evict_others(house.places["a"], on_gpu=True)
     assert house.memory.loaded.keys() == {"a", "b"}
 
@@ -313,10 +324,114 @@ def test_waiting_for_another_holder_ends_when_one_is_done() -> None:
         waiting.result(timeout=60)
 
 
-def test_a_model_whose_weights_are_gone_is_loaded_anew() -> None:
-    house = House("a", room=1)
+def test_waiting_ends_when_one_of_many_holders_is_done() -> None:
+    house = House("ab", room=2)
     house.use("a")
-    house.models.reload(house.places["a"])
-    house.memory.unload("a")
+    over = time.monotonic() + 20
+    with ThreadPoolExecutor(1) as pool, house.models.use(house.places["b"]):
+        waiting = pool.submit(house.models.wait_for_others, house.places["a"], 30, on_gpu=False)
+        while not waiting.done() and time.monotonic() < over:
+            house.use("b")
+        assert waiting.done()
+        assert waiting.result()
+
+
+def test_who_does_not_want_to_wait_for_others_any_more_goes() -> None:
+    house = House("ab", room=2)
+    house.use("a")
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as pool, house.models.use(house.places["b"]):
+        waiting = pool.submit(
+            house.models.wait_for_others, house.places["a"], 30, on_gpu=False, stop=stop
+        )
+        stop.set()
+        house.models.wake()
+        with pytest.raises(ServiceClosedError):
+            waiting.result(timeout=20)
+
+
+def test_one_that_is_loaded_anew_keeps_its_room_from_those_who_wait() -> None:
+    house = House("ab", room=1)
+    is_waiting = threading.Event()
+    house.weights["b"].on_load = lambda: house.memory.faults.extend(house.memory.loaded)
+
+    def use_b() -> None:
+        is_waiting.set()
+        house.use("b")
+
+    with ThreadPoolExecutor(1) as pool:
+        with house.models.use(house.places["a"]), house.memory.work("a"):
+            waiting = pool.submit(use_b)
+            is_waiting.wait(30)
+            with pytest.raises(ServiceClosedError):
+                house.models.reload(house.places["a"], since=1, stop=_set())
+            assert house.account.held(MAIN) == SIZE
+            assert house.models.use_now(house.places["a"]) is None
+        waiting.result(timeout=30)
+    assert house.memory.faults == []
+
+
+def test_one_that_is_loaded_anew_still_leaves_for_those_who_wait() -> None:
+    house = House("ab", room=1)
+    place = house.places["a"]
+    with ThreadPoolExecutor(1) as pool:
+        with house.models.use(place):
+            waiting = pool.submit(house.use, "b")
+            assert wait_until(lambda: place.must_leave, within_s=30)
+            house.models.reload(place, since=1)
+            assert house.models.use_now(place) is None
+        waiting.result(timeout=30)
+
+
+def test_one_that_nobody_loads_anew_leaves() -> None:
+    house = House("a", room=1)
+    with house.models.use(house.places["a"]), pytest.raises(ServiceClosedError):
+        house.models.reload(house.places["a"], since=1, stop=_set())
+    assert house.weights["a"].unloaded.wait(30)
     house.use("a")
     assert house.weights["a"].loads == 2
+
+
+def test_whoever_comes_next_loads_it_anew_in_the_room_that_it_has() -> None:
+    house = House("a", room=1)
+    with ThreadPoolExecutor(1) as pool, house.models.use(house.places["a"]):
+        with pytest.raises(ServiceClosedError):
+            house.models.reload(house.places["a"], since=1, stop=_set())
+        try:
+            pool.submit(house.use, "a").result(timeout=30)
+        finally:
+            house.models.close()  # or else a thread that hangs is waited for
+    assert house.weights["a"].loads == 2
+
+
+def test_users_who_want_it_loaded_anew_share_one_load() -> None:
+    house = House("a", room=1)
+    house.use("a")
+    everyone = threading.Barrier(4)
+
+    def use(_: int) -> None:
+        with house.models.use(house.places["a"]):
+            everyone.wait()
+            house.models.reload(house.places["a"], since=1)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(use, range(4)))
+    assert house.weights["a"].loads == 2
+    assert house.account.held(MAIN) == SIZE
+
+
+def test_a_model_that_cannot_be_loaded_anew_gives_its_room_back() -> None:
+    house = House("ab", room=1)
+    house.use("a")
+    house.weights["a"].failures = [ModelLoadError("no such file")]
+    with pytest.raises(ModelLoadError):
+        house.reload("a")
+    house.use("b")
+    house.use("a")
+    assert house.weights["a"].loads == 3
+
+
+def _set() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event

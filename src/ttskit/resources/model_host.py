@@ -24,7 +24,7 @@ WAIT_S = 10.0
 """Seconds that a job without memory waits for another model to finish one."""
 _RUNGS = (Rung.WAIT, Rung.EVICT, Rung.CPU, Rung.RESTART)
 """What is done out here, when the worker has done what it can."""
-RENEWING = (Rung.CPU, Rung.RESTART)
+_RENEWING = (Rung.CPU, Rung.RESTART)
 """After these the model is loaded again."""
 
 
@@ -59,10 +59,11 @@ class ModelHost:
         self._on_cpu = on_cpu
         self._tell = tell
         self._is_on_cpu = False
-        self._is_to_be_fresh = False
         self._place = models.place(self, estimate={MAIN: 0}, is_pinned=is_pinned)
         # One waits for its turn, and all that come after it behind it.
         self._door = DaemonThreads(1, name=f"{provider} door")
+        # Apart from the door: whoever waits there may wait for a job that climbs here.
+        self._ladder = DaemonThreads(1, name=f"{provider} ladder")
 
     async def start(self) -> None:
         """Load the model unless that has been done.
@@ -101,19 +102,19 @@ class ModelHost:
         """Stop all jobs and end the workers."""
         self._models.shut(self._place)
         self._door.close(drop=False)
+        self._ladder.close(drop=False)
         await self._workers.aclose()
         self._models.remove(self._place)
 
-    def load(self) -> Footprint:
-        """Load the model, in fresh workers where it was not unloaded before; blocks.
+    def load(self, *, fresh: bool) -> Footprint:
+        """Load the model, in fresh workers where that is asked for; blocks.
 
         Raises:
             TTSError: It cannot be loaded.
         """
         rungs = iter(_RUNGS)
         while True:
-            if self._is_to_be_fresh:
-                self._is_to_be_fresh = False
+            if fresh:
                 self._workers.rest()
             try:
                 footprint = self._workers.load()
@@ -121,8 +122,10 @@ class ModelHost:
                 ran_out = error
             else:
                 break
-            if self._relieve(rungs, ran_out) is None:
+            rung = self._relieve(rungs, ran_out)
+            if rung is None:
                 raise ran_out
+            fresh = rung in _RENEWING
         for device, total in self._workers.gpus().items():
             self._models.meet(device, total)
         return footprint
@@ -162,37 +165,66 @@ class ModelHost:
         return await held.enter_async_context(self._workers.stream(job, tell))
 
     async def relieved(
-        self, rungs: Iterator[Rung], error: OutOfMemoryError, request: str
-    ) -> Rung | None:
-        """Take the next step that may help, and return it; None: there is none."""
-        rung = await ask(self._door, lambda: self._relieve(rungs, error, request))
-        if rung in RENEWING:
-            self._models.reload(self._place)
-        return rung
+        self, rungs: Iterator[Rung], error: OutOfMemoryError, *, request: str, since: int
+    ) -> bool:
+        """Take the next step that may help a job that holds the model, and found no memory.
+
+        Args:
+            rungs: The steps that are left.
+            error: Why it failed.
+            request: The job's.
+            since: ``loads`` when it was tried; it is enough that the model was loaded meanwhile.
+
+        Returns:
+            Whether to try the job again.
+
+        Raises:
+            TTSError: The model had to be loaded anew, and could not be.
+        """
+        stop = threading.Event()
+
+        def climb() -> bool:
+            if self.loads == since:
+                rung = self._relieve(rungs, error, request, stop)
+                if rung not in _RENEWING:
+                    return rung is not None
+            self._models.reload(self._place, since=since, stop=stop)
+            return True
+
+        try:
+            return await ask(self._ladder, climb)
+        except BaseException:
+            stop.set()
+            self._models.wake()
+            raise
 
     def _relieve(
-        self, rungs: Iterator[Rung], error: OutOfMemoryError, request: str | None = None
+        self,
+        rungs: Iterator[Rung],
+        error: OutOfMemoryError,
+        request: str | None = None,
+        stop: threading.Event | None = None,
     ) -> Rung | None:
         on_gpu = isinstance(error, GPUOutOfMemoryError)
         for rung in rungs:
-            if self._step(rung, on_gpu=on_gpu):
+            if stop is not None and stop.is_set():
+                return None
+            if self._step(rung, stop, on_gpu=on_gpu):
                 self._told(request, rung)
                 return rung
         return None
 
-    def _step(self, rung: Rung, *, on_gpu: bool) -> bool:
+    def _step(self, rung: Rung, stop: threading.Event | None, *, on_gpu: bool) -> bool:
         match rung:
             case Rung.WAIT:
-                return self._models.wait_for_others(self._place, WAIT_S, on_gpu=on_gpu)
+                return self._models.wait_for_others(self._place, WAIT_S, on_gpu=on_gpu, stop=stop)
             case Rung.EVICT:
                 return self._models.evict_others(self._place, on_gpu=on_gpu)
             case Rung.CPU:
                 if not on_gpu or self._on_cpu is None or self._is_on_cpu:
                     return False
-                self._is_on_cpu = self._is_to_be_fresh = True
+                self._is_on_cpu = True
                 self._workers.change(self._on_cpu)
-            case _:
-                self._is_to_be_fresh = True
         return True
 
     def _told(self, request: str | None, rung: Rung) -> None:
@@ -219,7 +251,7 @@ class _Climb:
         self._chunks: AsyncIterator[EngineChunk]
 
     async def begin(self) -> None:
-        """Begin the first try, or one with a model that is to be loaded anew.
+        """Begin the first try, once the model is there.
 
         Raises:
             TTSError: The model is not to be had.
@@ -245,22 +277,16 @@ class _Climb:
                 return chunk
             if self._was_heard:
                 raise ran_out
-            if self._host.loads == self._loads:
-                await self._climb(ran_out)
-            else:  # another job had it made anew meanwhile
-                await self._try()
+            await self._climb(ran_out)
 
     async def _climb(self, error: OutOfMemoryError) -> None:
         """Take a step and try again, or raise the error where there is none left."""
-        rung = await self._host.relieved(self._rungs, error, self._job.request_id)
-        if rung is None:
+        request = self._job.request_id
+        if not await self._host.relieved(self._rungs, error, request=request, since=self._loads):
             raise error
         self._job = replace(self._job, relieve=False)
-        if rung in RENEWING:
-            await self.begin()
-        else:
-            # With a second hold it would wait for those who wait for it to leave.
-            await self._try()
+        # With a second hold it would wait for those who wait for it to leave.
+        await self._try()
 
 
 class _Claim:

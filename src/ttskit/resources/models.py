@@ -12,67 +12,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from enum import Enum, auto
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from ttskit.errors import GPUOutOfMemoryError, OutOfMemoryError, ServiceClosedError
 from ttskit.resources.memory import MAIN, Footprint, MemoryAccount
+from ttskit.resources.places import Model, Place, State
 
 Tell = Callable[[str, str, Footprint], None]
 """Hears of a model's name, what became of it (``loaded``, ``evicted``, ``idle``) and its size."""
-
-
-class Model(Protocol):
-    """Weights and the process or the threads that they run on."""
-
-    @property
-    def name(self) -> str:
-        """Whose they are, for messages."""
-
-    def load(self) -> Footprint:
-        """Load them, and return what they take.
-
-        Raises:
-            TTSError: They cannot be had.
-        """
-
-    def unload(self) -> None:
-        """Give their memory back; nobody uses them."""
-
-
-class _State(Enum):
-    COLD = auto()
-    LOADING = auto()
-    WARM = auto()
-    LEAVING = auto()
-
-
-@dataclass(eq=False)
-class Place:
-    """One model's place among all of them; made by ``Models.place``."""
-
-    model: Model
-    footprint: Footprint
-    """As measured when it was loaded last; before that, an estimate."""
-    is_pinned: bool
-    state: _State = _State.COLD
-    users: int = 0
-    used_at: float = 0.0
-    loaded_at: float = 0.0
-    load_s: float = 0.0
-    is_closed: bool = False
-    """Nobody gets it any more."""
-    must_leave: bool = False
-    """Somebody waits for its memory: who comes now waits behind them."""
-    failure: Exception | None = None
-    """Why the last load failed, for those who waited for it."""
-    loads: int = 0
-
-    @property
-    def is_idle(self) -> bool:
-        """It is there, and nobody uses it."""
-        return self.state is _State.WARM and not self.users
 
 
 @dataclass(eq=False, slots=True)
@@ -184,18 +132,18 @@ class Models:
         with self._changed:
             if use := self._taken(place):
                 return use
+            since = place.loads
             with self._in_line(place) as waiter:
                 while True:
                     self._check(place, stop)
-                    loads = place.loads
                     if use := self._taken(place, waiter):
                         return use
-                    if place.state is not _State.COLD or not self._is_next(waiter):
+                    if place.failure is not None and place.loads != since:
+                        raise place.failure
+                    if not place.is_to_be_loaded or not self._is_next(waiter):
                         self._changed.wait()
                     elif self._make_room(place):
                         return self._load(place)
-                    if place.failure is not None and place.loads != loads:
-                        raise place.failure
 
     def wake(self) -> None:
         """Have those who wait look whether they still want to."""
@@ -206,15 +154,15 @@ class Models:
         """One user of the model is done with it; see ``Use``."""
         with self._changed:
             place.users -= 1
+            place.departures += 1
             place.used_at = self._clock()
-            if place.users == 0:
-                self._changed.notify_all()
-                self._start_reaper()
+            self._changed.notify_all()
+            self._start_reaper(place)
 
     def note(self, place: Place, footprint: Footprint) -> None:
         """The model was found to take so much by now."""
         with self._changed:
-            if place.state is _State.WARM:
+            if place.state is State.WARM:
                 place.footprint = dict(footprint)
                 self._account.hold(place, footprint)
 
@@ -224,20 +172,32 @@ class Models:
             with self._changed:
                 self._account.bound(device, self._gpu_budget(total))
 
-    def wait_for_others(self, place: Place, timeout_s: float, *, on_gpu: bool) -> bool:
+    def wait_for_others(
+        self,
+        place: Place,
+        timeout_s: float,
+        *,
+        on_gpu: bool,
+        stop: threading.Event | None = None,
+    ) -> bool:
         """Block until somebody else lets go of a model on the same GPU, or in main memory.
 
         Returns:
             Whether anybody did; at once false where nobody holds one.
+
+        Raises:
+            ServiceClosedError: The service was closed, or ``stop`` was set; see ``use``.
         """
         with self._changed:
+            self._check(place, stop)
             busy = [one for one in self._neighbours(place, on_gpu=on_gpu) if one.users]
-            if not busy:
-                return False
-            users = sum(one.users for one in busy)
-            return self._changed.wait_for(
-                lambda: self._is_closed or sum(one.users for one in busy) < users, timeout_s
-            )
+            before = sum(one.departures for one in busy)
+
+            def is_over() -> bool:
+                self._check(place, stop)
+                return sum(one.departures for one in busy) > before
+
+            return bool(busy) and self._changed.wait_for(is_over, timeout_s)
 
     def evict_others(self, place: Place, *, on_gpu: bool) -> bool:
         """Unload every idle model on the same GPU, or in main memory.
@@ -252,13 +212,36 @@ class Models:
                 self._unload(victim, "evicted")
             return bool(victims)
 
-    def reload(self, place: Place) -> None:
-        """Have the model loaded anew by its next user: its weights are gone, or are to go."""
+    def reload(self, place: Place, *, since: int, stop: threading.Event | None = None) -> None:
+        """Load the model anew, for one who holds it: what is there is to go.
+
+        It keeps its room, so that nobody in line has to be waited for.
+
+        Args:
+            place: Whose.
+            since: ``place.loads`` of what is to go; where it was loaded meanwhile, that will do.
+            stop: As for ``use``. Whoever comes next has it loaded anew then.
+
+        Raises:
+            ServiceClosedError: The service was closed, or ``stop`` was set.
+            TTSError: The model cannot be loaded.
+        """
         with self._changed:
-            if place.state is _State.WARM:
-                place.state = _State.COLD
-                self._account.let_go(place)
+            if place.loads == since and place.state is State.WARM:
+                place.is_stale = True
                 self._changed.notify_all()
+                self._start_reaper(place)
+            while True:
+                self._check(place, stop)
+                if place.loads != since and place.failure is not None:
+                    raise place.failure
+                if self._loading is None and place.is_to_be_loaded:
+                    use = self._load(place)
+                    break
+                if place.state is State.WARM and not place.is_stale:
+                    return
+                self._changed.wait()
+        use.end()
 
     def close(self) -> None:
         """Let nobody in any more, and unload nothing: whoever owns the models closes them."""
@@ -277,7 +260,7 @@ class Models:
         with self._changed:
             if place in self._places:
                 self._places.remove(place)
-            place.state = _State.COLD
+            place.state, place.is_stale = State.COLD, False
             self._account.let_go(place)
             self._changed.notify_all()
 
@@ -295,7 +278,9 @@ class Models:
             self._changed.notify_all()
 
     def _taken(self, place: Place, waiter: _Waiter | None = None) -> Use | None:
-        if place.state is not _State.WARM or self._is_closed or place.is_closed:
+        if place.state is not State.WARM or place.is_stale:
+            return None
+        if self._is_closed or place.is_closed:
             return None
         if place.must_leave and not self._is_next(waiter):
             return None
@@ -321,12 +306,14 @@ class Models:
         if self._loading is not None:
             self._changed.wait()
             return False
+        if place.is_stale:
+            return True  # it has its room
         self._require_possible(place)
         lacking = self._account.lacking(place.footprint)
         if not lacking:
             return True
         candidates = sorted(
-            (one for one in self._places if one.state is _State.WARM and not one.is_pinned),
+            (one for one in self._places if one.state is State.WARM and not one.is_pinned),
             key=lambda one: (one.users > 0, one.used_at),
         )
         stays: list[float] = []
@@ -354,17 +341,18 @@ class Models:
                 raise _too_large(place, device, size, limit - stays)
 
     def _load(self, place: Place) -> Use:
-        """Load the model, outside the lock, and return its first use."""
-        place.state, self._loading = _State.LOADING, place
-        place.failure = None
+        """Load the model, outside the lock, and return a use of it."""
+        fresh = place.is_stale
+        place.state, self._loading = State.LOADING, place
+        place.is_stale, place.failure = False, None
         self._account.hold(place, place.footprint)
         began = self._clock()
         self._changed.release()
         try:
-            footprint = place.model.load()
+            footprint = place.model.load(fresh=fresh)
         except BaseException as error:
             self._changed.acquire()
-            place.state, self._loading = _State.COLD, None
+            place.state, self._loading = State.COLD, None
             place.loads += 1
             place.failure = error if isinstance(error, Exception) else None
             self._account.let_go(place)
@@ -373,19 +361,23 @@ class Models:
         self._changed.acquire()
         place.footprint = dict(footprint)
         place.loads += 1
-        place.loaded_at = place.used_at = self._clock()
-        place.load_s = place.loaded_at - began
-        place.state, self._loading = _State.WARM, None
-        place.must_leave = False
+        place.used_at = self._clock()
+        if not fresh:  # or else a model that is loaded anew again and again never left
+            place.loaded_at, place.load_s = place.used_at, place.used_at - began
+            place.must_leave = False
+        place.state, self._loading = State.WARM, None
         place.users += 1  # or else it could be taken for an idle one
         self._account.hold(place, footprint)
         self._told(place, "loaded")
         use = Use(self, place)
         try:
             self._settle(place)
-        except BaseException:
+        except BaseException as error:
+            place.failure = error if isinstance(error, Exception) else None
             place.users -= 1
-            if not place.users:
+            if place.users:
+                place.is_stale = True
+            else:
                 self._unload(place, "evicted")
             raise
         self._changed.notify_all()
@@ -414,13 +406,13 @@ class Models:
 
     def _unload(self, place: Place, why: str) -> None:
         """Unload an idle model, outside the lock."""
-        place.state = _State.LEAVING
+        place.state = State.LEAVING
         self._changed.release()
         try:
             place.model.unload()
         finally:
             self._changed.acquire()
-            place.state = _State.COLD
+            place.state, place.is_stale = State.COLD, False
             place.must_leave = False
             self._account.let_go(place)
             self._told(place, why)
@@ -428,7 +420,7 @@ class Models:
 
     def _neighbours(self, place: Place, *, on_gpu: bool) -> list[Place]:
         """Return the models that take memory of the same kind; of all GPUs before its load."""
-        others = [one for one in self._places if one is not place and one.state is _State.WARM]
+        others = [one for one in self._places if one is not place and one.state is State.WARM]
         if not on_gpu:
             return others
         own = place.footprint.keys() - {MAIN}
@@ -438,25 +430,35 @@ class Models:
         if self._tell is not None:
             self._tell(place.model.name, what, place.footprint)
 
-    def _start_reaper(self) -> None:
-        if self._idle_s is None or self._reaper is not None or self._is_closed:
+    def _start_reaper(self, place: Place) -> None:
+        if self._reaper is not None or self._is_closed or self._leaves_at(place) is None:
             return
         self._reaper = threading.Thread(target=self._reap, name="ttskit models", daemon=True)
         self._reaper.start()
 
+    def _leaves_at(self, place: Place) -> float | None:
+        """Return when the model is to leave as nobody uses it; None: it is not."""
+        if place.is_idle and place.is_stale:
+            return place.used_at
+        if self._idle_s is None or not place.is_idle or place.is_pinned:
+            return None
+        return place.used_at + self._idle_s
+
     def _reap(self) -> None:
         """Unload models nobody used for long; ends when there is none to wait for."""
         with self._changed:
-            while not self._is_closed and self._idle_s is not None:
-                idle = [one for one in self._places if one.is_idle and not one.is_pinned]
-                if not idle:
+            while not self._is_closed:
+                leaving = {
+                    one: at for one in self._places if (at := self._leaves_at(one)) is not None
+                }
+                if not leaving:
                     break
-                oldest = min(idle, key=lambda one: one.used_at)
-                left = oldest.used_at + self._idle_s - self._clock()
+                first = min(leaving, key=leaving.__getitem__)
+                left = leaving[first] - self._clock()
                 if left > 0:
                     self._changed.wait(left)
                 else:
-                    self._unload(oldest, "idle")
+                    self._unload(first, "idle")
             self._reaper = None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -26,6 +27,7 @@ class HeavyEngine(FakeEngine):
         failures: A file with the number of attempts that still fail, over all processes; "load" or
             "speak" before it says which. Without it none does.
         most: Characters at a time that there is memory for.
+        gate: A file; nothing is spoken before it is there.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class HeavyEngine(FakeEngine):
         device: str = "cpu",
         failures: str = "",
         most: int = 10**6,
+        gate: str = "",
     ) -> None:
         super().__init__()
         self._mib = mib
@@ -43,6 +46,7 @@ class HeavyEngine(FakeEngine):
         self._device = device
         self._failures = Path(failures) if failures else None
         self._most = most
+        self._gate = Path(gate) if gate else None
         self._weights = bytearray()
 
     @override
@@ -57,6 +61,8 @@ class HeavyEngine(FakeEngine):
     def synthesize(self, job: EngineJob, stop: threading.Event) -> Iterator[EngineChunk]:
         if len(job.text) > self._most:
             raise MemoryError
+        while self._gate is not None and not self._gate.exists():
+            time.sleep(0.005)
         self._allocate("speak")
         yield from super().synthesize(job, stop)
 
