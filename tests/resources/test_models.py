@@ -16,7 +16,7 @@ from ttskit.errors import (
     ServiceClosedError,
 )
 from ttskit.resources.memory import MAIN, Footprint, MemoryAccount
-from ttskit.resources.models import Models
+from ttskit.resources.models import Models, Use
 from ttskit.resources.places import Place
 
 MIB = 2**20
@@ -348,6 +348,17 @@ def test_who_does_not_want_to_wait_for_others_any_more_goes() -> None:
         house.models.wake()
         with pytest.raises(ServiceClosedError):
             waiting.result(timeout=20)
+
+
+def test_one_that_gets_a_user_while_another_leaves_is_let_be() -> None:
+    house = House("abc", room=3)
+    for name in "abc":
+        house.use(name)
+    uses: list[Use | None] = []
+    house.weights["b"].on_unload = lambda: uses.append(house.models.use_now(house.places["c"]))
+    assert house.models.evict_others(house.places["a"], on_gpu=False)
+    assert house.memory.loaded.keys() == {"a", "c"}
+    assert uses[0] is not None
 
 
 def test_one_that_is_loaded_anew_keeps_its_room_from_those_who_wait() -> None:

@@ -205,12 +205,14 @@ class Models:
         Returns:
             Whether there was any.
         """
+        was_any = False
         with self._changed:
-            neighbours = self._neighbours(place, on_gpu=on_gpu)
-            victims = [one for one in neighbours if one.is_idle and not one.is_pinned]
-            for victim in victims:
-                self._unload(victim, "evicted")
-            return bool(victims)
+            for victim in self._neighbours(place, on_gpu=on_gpu):
+                # Not looked at in advance: another one's leaving takes time.
+                if victim.is_idle and not victim.is_pinned:
+                    self._unload(victim, "evicted")
+                    was_any = True
+        return was_any
 
     def reload(self, place: Place, *, since: int, stop: threading.Event | None = None) -> None:
         """Load the model anew, for one who holds it: what is there is to go.
