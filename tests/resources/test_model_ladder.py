@@ -14,7 +14,7 @@ import pytest
 from anyio import wait_all_tasks_blocked
 from typing_extensions import override
 
-from tests.resources.workers.conftest import EASY, one_loop, until
+from tests.resources.workers.conftest import EASY, kill, one_loop, until, workers
 from tests.resources.workers.fake_engine import RATE
 from tests.resources.workers.heavy_engine import HeavyEngine
 from ttskit.resources.engine import Engine, EngineJob, JsonValue, Recipe
@@ -149,3 +149,17 @@ async def test_nothing_more_is_done_for_a_job_that_was_cancelled(tmp_path: Path)
         assert await speak(poor, "Two.") == "Two."
         assert poor.loads == 1
     assert models.told == []
+
+
+@one_loop
+async def test_a_model_that_is_restarted_keeps_its_room(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    async with house(ROOM_FOR_ONE) as models:
+        host = models.open("one", gate=str(gate))
+        await host.start()
+        size = models.account.held(MAIN)
+        kill(workers()[0])
+        await until(lambda: not models.measured("one"))
+        async with host.stream(EngineJob("One.")):
+            """Whoever listened has enough."""
+        assert models.account.held(MAIN) == size > 0

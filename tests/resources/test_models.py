@@ -442,6 +442,15 @@ def test_a_model_that_cannot_be_loaded_anew_gives_its_room_back() -> None:
     assert house.weights["a"].loads == 3
 
 
+def test_what_takes_nothing_is_being_restarted_and_keeps_its_room() -> None:
+    house = House("a", room=1)
+    house.use("a")
+    house.models.note(house.places["a"], {MAIN: 0})
+    assert house.account.held(MAIN) == SIZE
+    house.models.note(house.places["a"], {MAIN: MIB})
+    assert house.account.held(MAIN) == MIB
+
+
 def _set() -> threading.Event:
     event = threading.Event()
     event.set()

@@ -160,9 +160,9 @@ class Models:
             self._start_reaper(place)
 
     def note(self, place: Place, footprint: Footprint) -> None:
-        """The model was found to take so much by now."""
+        """The model was found to take so much by now; nothing at all: it is being restarted."""
         with self._changed:
-            if place.state is State.WARM:
+            if place.state is State.WARM and any(footprint.values()):
                 place.footprint = dict(footprint)
                 self._account.hold(place, footprint)
 
