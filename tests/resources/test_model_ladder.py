@@ -15,8 +15,9 @@ from anyio import wait_all_tasks_blocked
 from typing_extensions import override
 
 from tests.resources.workers.conftest import EASY, kill, one_loop, until, workers
-from tests.resources.workers.fake_engine import RATE
+from tests.resources.workers.fake_engine import RATE, FakeEngine
 from tests.resources.workers.heavy_engine import HeavyEngine
+from ttskit.errors import ModelLoadError
 from ttskit.resources.engine import Engine, EngineJob, JsonValue, Recipe
 from ttskit.resources.memory import MAIN, Footprint, MemoryAccount
 from ttskit.resources.model_host import ModelHost
@@ -163,3 +164,22 @@ async def test_a_model_that_is_restarted_keeps_its_room(tmp_path: Path) -> None:
         async with host.stream(EngineJob("One.")):
             """Whoever listened has enough."""
         assert models.account.held(MAIN) == size > 0
+
+
+async def test_requests_at_the_same_time_share_a_load_that_fails() -> None:
+    failed: list[ModelLoadError] = []
+    async with house() as models:
+        host = models.open("broken", FakeEngine, load="fail")
+
+        async def start() -> None:
+            try:
+                await host.start()
+            except ModelLoadError as error:
+                failed.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(start)
+        assert (len(failed), host.loads) == (5, 1)
+        await start()
+        assert (len(failed), host.loads) == (6, 2)

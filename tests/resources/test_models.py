@@ -451,6 +451,17 @@ def test_what_takes_nothing_is_being_restarted_and_keeps_its_room() -> None:
     assert house.account.held(MAIN) == MIB
 
 
+def test_a_load_that_failed_meanwhile_is_not_tried_again() -> None:
+    house = House("a", room=1)
+    house.weights["a"].failures = [ModelLoadError("no such file")]
+    with pytest.raises(ModelLoadError):
+        house.models.use(house.places["a"])
+    with pytest.raises(ModelLoadError):
+        house.models.use(house.places["a"], since=0)
+    assert house.weights["a"].loads == 1
+    house.use("a")
+
+
 def _set() -> threading.Event:
     event = threading.Event()
     event.set()

@@ -149,9 +149,13 @@ class ModelHost:
         """
         if use := self._models.use_now(self._place):
             return use
+        since = self._place.loads
         claim, stop = _Claim(), threading.Event()
         try:
-            await ask(self._door, lambda: claim.give(self._models.use(self._place, stop=stop)))
+            await ask(
+                self._door,
+                lambda: claim.give(self._models.use(self._place, stop=stop, since=since)),
+            )
             return claim.take()
         except BaseException:
             stop.set()

@@ -117,12 +117,16 @@ class Models:
         with self._changed:
             return self._taken(place)
 
-    def use(self, place: Place, *, stop: threading.Event | None = None) -> Use:
+    def use(
+        self, place: Place, *, stop: threading.Event | None = None, since: int | None = None
+    ) -> Use:
         """Return a hold on the model, loading it when there is room for it.
 
         Args:
             place: Whose.
             stop: Set, and followed by ``wake``, where the caller does not want it any more.
+            since: ``place.loads`` when it was asked for: a load that failed since then is not
+                tried again. None: it is asked for now.
 
         Raises:
             OutOfMemoryError: It does not fit into the budget, whoever leaves.
@@ -132,7 +136,7 @@ class Models:
         with self._changed:
             if use := self._taken(place):
                 return use
-            since = place.loads
+            since = place.loads if since is None else since
             with self._in_line(place) as waiter:
                 while True:
                     self._check(place, stop)
