@@ -163,6 +163,10 @@ def _log(text: str) -> None:
     sys.stderr.write("a line without secrets\n")
 
 
+def _complain(_: str) -> None:
+    os.write(2, b"failed to allocate memory, trying with less\n")
+
+
 def _no_memory(_: str) -> None:
     raise MemoryError
 
@@ -225,6 +229,7 @@ SWITCHES: dict[str, Callable[[str], None]] = {
     "print": _print,
     "flood": _flood,
     "log": _log,
+    "complain": _complain,
     "no memory": _no_memory,
     "no gpu memory": _no_gpu_memory,
     "terminate": _terminate,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import unicodedata
+from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -121,6 +125,19 @@ def test_last_words_about_memory_are_noted_even_in_a_flood(murmur: Murmur, line:
     assert murmur.found_no_memory
 
 
+def test_words_about_memory_that_are_the_text_s_are_not_taken_for_a_library_s(
+    caplog: pytest.LogCaptureFixture, clock: Clock
+) -> None:
+    caplog.set_level(logging.INFO, "ttskit.worker")
+    text = "The shop is out of memory cards."
+    murmur = Murmur("acme", texts=lambda: [text], request=lambda: "", clock=clock)
+    for _ in range(100):
+        murmur.write(f"cannot say {text}\n".encode())
+    assert not murmur.found_no_memory
+    murmur.write(f"{text}\nstd::bad_alloc\n{text}\n".encode())
+    assert murmur.found_no_memory
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -142,4 +159,37 @@ def test_a_line_that_has_little_in_common_with_the_text_is_no_quote() -> None:
 @given(st.text(min_size=1), st.text(), st.text())
 def test_the_whole_text_is_a_quote_of_it(text: str, before: str, after: str) -> None:
     if any(map(str.isalnum, text)):
-        assert quotes(f"{before} {text} {after}".replace("\\", ""), text.replace("\\", ""))
+        assert quotes(f"{before} {text} {after}", text)
+
+
+WRITTEN: list[Callable[[str], str]] = [
+    repr,
+    ascii,
+    json.dumps,
+    quote,
+    lambda text: repr(text.encode()),
+    lambda text: repr(ValueError(f"cannot say {text!r}")),
+    lambda text: json.dumps(ascii(text)),
+    lambda text: unicodedata.normalize("NFD", text),
+    lambda text: unicodedata.normalize("NFKD", text),
+    lambda text: unicodedata.normalize("NFKC", text),
+]
+LIVELY = st.text(
+    st.sampled_from("aZ7\n\t\\%'\"éßüé\u0301\u200bĐ제日ﬁ😀\U0001d400")
+    | st.characters(codec="utf-8")
+)
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+@given(text=LIVELY)
+def test_the_text_is_known_again_in_every_way_to_write_it(
+    written: Callable[[str], str], text: str
+) -> None:
+    if any(map(str.isalnum, text)):
+        assert quotes(f"cannot say {written(text)}.", text)
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_a_part_of_a_line_by_line_text_is_known_again(written: Callable[[str], str]) -> None:
+    text = "the cat\nsat on\nmy mat\nPIN 4711"
+    assert quotes(written(text)[9:-2], text)

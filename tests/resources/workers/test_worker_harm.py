@@ -25,7 +25,7 @@ from tests.resources.workers.conftest import (
     until,
     workers,
 )
-from tests.resources.workers.fake_engine import Hasty, Patient
+from tests.resources.workers.fake_engine import Hasty, Parallel, Patient
 from ttskit.errors import GenerationError, OutOfMemoryError, WorkerCrashedError
 from ttskit.resources.engine import EngineJob
 from ttskit.resources.workers.environment import Secrets
@@ -225,6 +225,47 @@ async def test_what_the_engine_logs_arrives_with_the_request_and_without_the_tex
     assert "attack" not in caplog.text.lower()
     levels = {record.levelname for record in caplog.records if "not well" in record.getMessage()}
     assert levels == {"WARNING"}
+
+
+@one_loop
+async def test_a_text_is_kept_out_of_the_log_for_as_long_as_it_is_spoken(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "ttskit.worker")
+    text = "Attack at dawn, said the general. " * 20  # more than is made ahead of the reader
+    host = shop.open(Parallel, settings=Settings(threads=2))
+    async with host.stream(job(text, "log", 100)) as chunks:
+        await anext(chunks)
+        for _ in range(20):
+            await said(host, "One.")
+        assert "not well" not in caplog.text
+        async for _ in chunks:
+            pass
+    await until(lambda: any("without secrets" in message for message in caplog.messages))
+    assert "not well" in caplog.text
+    assert "attack" not in caplog.text.lower()
+
+
+@one_loop
+async def test_a_text_about_memory_does_not_decide_what_a_worker_dies_of(shop: Shop) -> None:
+    host = shop.open()
+    text = "The shop is out of memory."
+    assert await said(host, job(text, "log", 2)) == text
+    with pytest.raises(WorkerCrashedError):
+        await chunks_of(host, job(TEXT, "kill", 2))
+
+
+@one_loop
+async def test_a_worker_that_got_over_a_want_of_memory_did_not_die_of_it(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "ttskit.worker")
+    host = shop.open()
+    assert await said(host, job(TEXT, "complain", 2)) == TEXT
+    await until(lambda: "trying with less" in caplog.text)
+    assert await said(host, TEXT) == TEXT
+    with pytest.raises(WorkerCrashedError):
+        await chunks_of(host, job(TEXT, "kill", 2))
 
 
 @one_loop

@@ -8,8 +8,11 @@ from __future__ import annotations
 import logging
 import re
 import time
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
+from urllib.parse import unquote
 
 from ttskit.resources.failures import tells_of_no_memory
 
@@ -22,7 +25,14 @@ _HELD = 4_096
 """Bytes of a line that is not whole yet."""
 _SHORTEST_QUOTE = 8
 """Letters and digits that a line and the text must have in common to be taken for a quote."""
-_ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))", re.IGNORECASE)
+_ESCAPE = re.compile(
+    r"((?:\\x[0-9a-fA-F]{2})+)|\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})|\\(.)", re.DOTALL
+)
+"""Of Python and JSON: octets or small code points in a row, code points, single characters."""
+_SPACES = "abfnrtv"
+"""What stands for white space after a backslash."""
+_TIMES_ESCAPED = 2
+"""An error's repr may hold the repr of the text."""
 _LINE_END = re.compile(rb"[\r\n]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 LEFT_OUT = "(a line that quotes the text)"
@@ -84,14 +94,17 @@ class Murmur:
         self._request = request
         self._lines, self._records = _Allowance(clock), _Allowance(clock)
         self._rest = b""
+        self._letters: dict[str, str] = {}
+        """Letters of each of the texts."""
         self.found_no_memory = False
-        """A native library said so; the process is likely to die of it."""
+        """A native library said so; the process is likely to die of it, unless it does something
+        well afterwards."""
 
     def write(self, data: bytes) -> None:
         """Take what the worker wrote to stderr, in any pieces."""
         if self._lines.is_spent:
             self._lines.refuse(data.count(b"\n"))
-            self._note_memory(data[-_HELD:])  # a library's last words tell what it died of
+            self._note_memory(_decoded(data[-_HELD:]))  # the last words tell what it died of
             self._rest = b""
             return
         *lines, rest = _LINE_END.split(self._rest + data)
@@ -111,10 +124,10 @@ class Murmur:
             self._log(level, f"{name}: {self._harmless(message)}", request)
 
     def _say_line(self, line: bytes) -> None:
-        text = line.decode("utf-8", "backslashreplace").strip()
+        text = _decoded(line)
         if not text:
             return
-        self._note_memory(line)
+        self._note_memory(text)
         if self._lines.take():
             self._tell_refused()
             self._log(logging.INFO, self._harmless(text), self._request())
@@ -123,15 +136,22 @@ class Murmur:
         if count := self._lines.refused() + self._records.refused():
             self._log(logging.INFO, f"{count} lines were left out", "")
 
-    def _note_memory(self, data: bytes) -> None:
-        if not self.found_no_memory:
-            self.found_no_memory = tells_of_no_memory(data.decode("utf-8", "replace"))
+    def _note_memory(self, words: str) -> None:
+        """Take note of a library's words about memory; the text's own say nothing."""
+        if not self.found_no_memory and tells_of_no_memory(words):
+            self.found_no_memory = any(
+                tells_of_no_memory(line) and not self._quotes(line) for line in words.splitlines()
+            )
 
     def _harmless(self, line: str) -> str:
         line = line[: 2 * LONGEST]
-        if any(quotes(line, text) for text in self._texts()):
-            return LEFT_OUT
-        return _CONTROL.sub(" ", line)[:LONGEST]
+        return LEFT_OUT if self._quotes(line) else _CONTROL.sub(" ", line)[:LONGEST]
+
+    def _quotes(self, line: str) -> bool:
+        known = self._letters
+        self._letters = {text: known.get(text) or _letters(text) for text in self._texts()}
+        said = _said(line)
+        return any(_repeats(said, wanted) for wanted in self._letters.values())
 
     def _log(self, level: int, message: str, request: str) -> None:
         whose = f"{self._provider} {request}" if request else self._provider
@@ -141,14 +161,17 @@ class Murmur:
 
 
 def quotes(line: str, text: str) -> bool:
-    """Whether the line repeats a part of the text, however spaced, cased or escaped.
+    """Whether the line repeats a part of the text, however spaced, cased, composed or escaped.
 
     A part is eight letters and digits in a row, or the whole of a shorter text.
     """
-    said, wanted = _letters(_unescaped(line)), _letters(text)
+    return _repeats(_said(line), _letters(text))
+
+
+def _repeats(said: Iterable[str], wanted: str) -> bool:
     if len(wanted) <= _SHORTEST_QUOTE:
-        return bool(wanted) and wanted in said
-    return any(part in wanted for part in _parts(said))
+        return bool(wanted) and any(wanted in letters for letters in said)
+    return any(part in wanted for letters in said for part in _parts(letters))
 
 
 def _parts(letters: str) -> Iterator[str]:
@@ -157,13 +180,37 @@ def _parts(letters: str) -> Iterator[str]:
 
 
 def _letters(text: str) -> str:
-    return "".join(filter(str.isalnum, text.casefold()))
+    """Return letters and digits alone, without case, accents and other marks.
+
+    Surrogates, as JSON escapes them in pairs, become the characters that they stand for.
+    """
+    joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", joined).casefold()))
 
 
-def _unescaped(line: str) -> str:
-    return _ESCAPE.sub(_character, line)
+def _said(line: str) -> set[str]:
+    """Return the letters of everything that the line may stand for."""
+    readings = {line}
+    for _ in range(_TIMES_ESCAPED):
+        for reading in tuple(readings):
+            readings |= {unquote(reading), _unescaped(reading, "utf-8")}
+            readings.add(_unescaped(reading, "latin-1"))  # \xe9 is a character where it is no octet
+    return {_letters(reading) for reading in readings}
 
 
-def _character(match: re.Match[str]) -> str:
-    number = int(match[1] or match[2] or match[3], 16)
+def _unescaped(line: str, encoding: str) -> str:
+    return _ESCAPE.sub(partial(_characters, encoding=encoding), line)
+
+
+def _characters(match: re.Match[str], *, encoding: str) -> str:
+    octets, short, long, other = match.groups()
+    if octets:
+        return bytes.fromhex(octets.replace("\\x", "")).decode(encoding, "replace")
+    if other:
+        return " " if other in _SPACES else str(other)
+    number = int(short or long, 16)
     return chr(number) if number < 0x110000 else ""  # noqa: PLR2004 - the end of Unicode
+
+
+def _decoded(line: bytes) -> str:
+    return line.decode("utf-8", "backslashreplace").strip()

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 _LOAD = 0
 """The number of the only load; jobs and questions count from 1."""
 _MEASURE_S = 1.0
-_REMEMBERED = 8
-"""Jobs whose text may still turn up in what the worker writes."""
+_REMEMBERED = 16
+"""Jobs that ended of late: their text may still turn up in what the worker writes."""
 
 
 class State(Enum):
@@ -141,14 +141,13 @@ class Worker:
         job.number = self._number()
         job.worker = self
         job.is_begun, job.overdue = False, 0.0
-        self._recent.append(job.job.text)
+        self.jobs[job.number] = job  # first: what the worker writes may quote it at once
         try:
             self._send(Kind.JOB, {"id": job.number, "job": job_to_plain(job.job)})
         except FrameError:
+            del self.jobs[job.number]
             job.worker = None
             job.fail(GenerationError("the job is no plain data", provider=self._provider))
-        else:
-            self.jobs[job.number] = job
 
     def answers(self, question: Question) -> bool:
         """Send the question, if it can be answered now; return whether it was."""
@@ -226,11 +225,14 @@ class Worker:
         if number == _LOAD and self.state is State.LOADING:
             self.capacity = jobs_from_plain(frame.head.get("answer"))
             self.state = State.READY
+            self.murmur.found_no_memory = False  # it did not die of it
         elif (question := self.questions.get(number)) is not None:
             question.answer(frame.head.get("answer"))
             del self.questions[number]  # only now: an answer that makes no sense is none
-        elif (job := self._ended(number)) is not None and not job.is_over:
-            job.finish()
+        elif (job := self._ended(number)) is not None:
+            self.murmur.found_no_memory = False  # it did not die of it
+            if not job.is_over:
+                job.finish()
         self._leave_if_done()
 
     def failed(self, frame: Frame) -> TTSError | None:
@@ -333,8 +335,10 @@ class Worker:
         return self._size or 0
 
     def _ended(self, number: int) -> Job | None:
-        job = self.jobs.pop(number, None)
+        job = self.jobs.get(number)
         if job is not None:
+            self._recent.append(job.job.text)  # first: at no moment is it in neither
+            del self.jobs[number]
             job.worker = None
             self.finished += 1
         return job
@@ -352,6 +356,8 @@ class Worker:
             self._process.send(kind, head)
 
     def _texts(self) -> Iterator[str]:
+        for job in tuple(self.jobs.values()):
+            yield job.job.text
         yield from tuple(self._recent)
 
     def _request(self) -> str:
