@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from typing_extensions import override
 
 from ttskit.errors import GenerationError, GPUOutOfMemoryError, OutOfMemoryError
 from ttskit.resources.failures import breaks_gpu, translated
@@ -23,9 +24,23 @@ class OutOfMemory(RuntimeError):  # noqa: N818 - the library's name
     """As torch's own, which is a RuntimeError."""
 
 
+class UnreadableError(RuntimeError):
+    """Its words are octets of some other encoding."""
+
+    @override
+    def __str__(self) -> str:
+        return str(self.args[0], "utf-8")
+
+
 @pytest.mark.parametrize("words", BROKEN)
 def test_a_gpu_that_can_do_no_more_is_recognised(words: str) -> None:
     assert breaks_gpu(RuntimeError(words))
+
+
+def test_an_error_that_cannot_be_shown_is_a_failure_like_any_other() -> None:
+    error = UnreadableError(b"\xff")
+    assert not breaks_gpu(error)
+    assert type(translated(error, "acme", GenerationError)) is GenerationError
 
 
 @pytest.mark.parametrize("words", BROKEN)

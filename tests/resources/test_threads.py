@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ttskit.errors import ServiceClosedError
+from ttskit.errors import ResourceError, ServiceClosedError
 from ttskit.resources.threads import DaemonThreads, Handover, ask
 
 TIMEOUT_S = 10.0
@@ -88,6 +88,36 @@ def test_no_more_threads_are_started_than_allowed() -> None:
         threads.submit(task)
     assert all(done.acquire(timeout=TIMEOUT_S) for _ in range(20))
     assert len(used) <= 2
+
+
+def test_a_task_that_raises_takes_no_thread_and_no_lane_along(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    threads, done = DaemonThreads(1, name="test"), threading.Event()
+
+    def broken() -> None:
+        raise LookupError("a secret text")
+
+    threads.submit(broken, lane="a")
+    threads.submit(done.set, lane="a")
+    assert done.wait(TIMEOUT_S)
+    assert threads.wait_until_idle(TIMEOUT_S)
+    assert caplog.messages == ["ttskit test: a task raised LookupError"]
+    assert "secret" not in caplog.text
+
+
+def test_a_lane_that_found_no_thread_takes_the_next_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, done = DaemonThreads(1, name="test"), threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _no_thread)  # as the system says it at its limit
+        with pytest.raises(ResourceError):
+            threads.submit(done.set, lane="a")
+    threads.submit(done.set, lane="a")
+    assert done.wait(TIMEOUT_S)
+
+
+def _no_thread(thread: threading.Thread) -> None:
+    raise RuntimeError(f"can't start new thread for {thread.name}")
 
 
 def test_threads_never_keep_the_process_alive() -> None:

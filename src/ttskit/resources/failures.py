@@ -82,5 +82,12 @@ def _said(error: BaseException) -> Iterator[str]:
     following: BaseException | None = error
     while following is not None and id(following) not in seen:
         seen.add(id(following))
-        yield str(following)[:_LONGEST]
+        yield _words(following)
         following = following.__cause__ or following.__context__
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)[:_LONGEST]
+    except Exception:  # noqa: BLE001 - a library's own mistake: it says nothing
+        return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from ttskit.errors import ResourceError, ServiceClosedError
 
 ItemT = TypeVar("ItemT")
 
+_logger = logging.getLogger("ttskit.engine")
 IDLE_S = 30.0
 """A thread without work ends after this time."""
 
@@ -53,7 +55,7 @@ class DaemonThreads:
         self._at_end: Callable[[], object] | None = None
 
     def submit(self, task: Callable[[], object], *, lane: str | None = None) -> None:
-        """Queue the task, which must not raise; it sees the caller's context variables.
+        """Queue the task; it sees the caller's context variables. What it raises is logged only.
 
         Args:
             task: What to run.
@@ -70,10 +72,10 @@ class DaemonThreads:
             if lane is not None and lane in self._lanes:
                 self._lanes[lane].append(queued)
                 return
-            if lane is not None:
-                self._lanes[lane] = deque()
             if self._idle <= len(self._tasks) and self._threads < self._limit:
                 self._start_thread()
+            if lane is not None:  # only now: without a thread nothing of it was taken
+                self._lanes[lane] = deque()
             self._tasks.append(queued)
             self._changed.notify()
 
@@ -114,7 +116,11 @@ class DaemonThreads:
 
     def _run(self) -> None:
         while (task := self._next()) is not None:
-            task.run()
+            try:
+                task.run()
+            except BaseException as error:  # noqa: BLE001 - the outermost edge: others wait
+                kind = type(error).__name__  # not its words: they may quote the text
+                _logger.error("%s: a task raised %s", self._name, kind)  # noqa: TRY400 - likewise
             self._advance(task.lane)
             del task  # what it refers to must not live on while the thread is idle
 

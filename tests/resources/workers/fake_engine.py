@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import logging
+import math
 import os
 import random
 import signal
@@ -17,9 +18,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+import numpy as np
 from typing_extensions import override
 
-from ttskit.errors import ModelLoadError, VoiceNotFoundError
+from ttskit.errors import GenerationError, ModelLoadError, VoiceNotFoundError
 from ttskit.resources.engine import Engine, EngineChunk, EngineJob, EngineWord
 from ttskit.resources.workers.child import Replies
 from ttskit.resources.workers.wire import Kind, encode
@@ -99,6 +101,16 @@ class Hasty(FakeEngine):
 
 class Patient(FakeEngine):
     stop_s = 60.0
+
+
+class Unlisted(FakeEngine):
+    @override
+    def voices(self) -> list[Voice]:
+        return [Voice("one", "", "One", sample_rate=np.int64(RATE))]  # type: ignore[arg-type] # a mistake
+
+
+class Endless(FakeEngine):
+    stop_s = math.inf
 
 
 def _do(what: str, text: str) -> None:
@@ -208,6 +220,22 @@ def _value(text: str) -> None:
     raise ValueError(text)
 
 
+def _endless(_: str) -> None:
+    raise GenerationError("not now", retry_after=math.inf)
+
+
+def _unreadable(text: str) -> None:
+    raise UnreadableError(text.encode("utf-16"))
+
+
+class UnreadableError(RuntimeError):
+    """Its words are octets of some other encoding."""
+
+    @override
+    def __str__(self) -> str:
+        return str(self.args[0], "utf-8")
+
+
 def _litter(_: str) -> None:
     import subprocess
     import tempfile
@@ -237,5 +265,7 @@ SWITCHES: dict[str, Callable[[str], None]] = {
     "garbage": _garbage,
     "fuzz": _fuzz,
     "value": _value,
+    "endless": _endless,
+    "unreadable": _unreadable,
     "litter": _litter,
 }

@@ -25,8 +25,8 @@ from tests.resources.workers.conftest import (
     until,
     workers,
 )
-from tests.resources.workers.fake_engine import Hasty, Parallel, Patient
-from ttskit.errors import GenerationError, OutOfMemoryError, WorkerCrashedError
+from tests.resources.workers.fake_engine import Endless, Hasty, Parallel, Patient, Unlisted
+from ttskit.errors import GenerationError, ModelLoadError, OutOfMemoryError, WorkerCrashedError
 from ttskit.resources.engine import EngineJob
 from ttskit.resources.workers.environment import Secrets
 from ttskit.resources.workers.host import Settings
@@ -92,6 +92,34 @@ async def test_an_engine_that_says_so_is_given_more_time_to_stop(shop: Shop) -> 
     async with host.stream(EngineJob(TEXT)) as chunks:
         await anext(chunks)
     assert workers() == before
+
+
+@one_loop
+@pytest.mark.parametrize("how", ["endless", "unreadable"])
+async def test_an_error_that_fits_into_no_frame_is_told_all_the_same(shop: Shop, how: str) -> None:
+    host = shop.open()
+    await host.start()
+    (first,) = workers()
+    for _ in range(2):
+        with anyio.fail_after(5), pytest.raises(GenerationError):
+            await chunks_of(host, job(TEXT, how, 2))
+    assert await said(host, TEXT) == TEXT
+    assert workers() == [first]
+
+
+@one_loop
+async def test_an_answer_that_fits_into_no_frame_is_an_error(shop: Shop) -> None:
+    host = shop.open(Unlisted)
+    for _ in range(3):
+        with anyio.fail_after(10), pytest.raises(ModelLoadError, match="plain data"):
+            await host.voices()
+    assert await said(host, TEXT) == TEXT
+
+
+@one_loop
+async def test_an_engine_whose_properties_fit_into_no_frame_cannot_be_loaded(shop: Shop) -> None:
+    with anyio.fail_after(10), pytest.raises(ModelLoadError):
+        await shop.open(Endless).start()
 
 
 @one_loop

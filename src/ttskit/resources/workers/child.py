@@ -158,10 +158,9 @@ class Server:
             maker = _found(str(recipe.head.get("engine")))
             self._engine = maker(**recipe.mapping("arguments"))
             self._concurrency = recipe.number("concurrency") if self._engine.concurrent else 1
+            self._replies.send(Kind.MADE, {"stop_s": float(self._engine.stop_s)})
         except BaseException as error:  # noqa: BLE001 - this thread's outermost edge
             self._replies.send(Kind.MADE, {"error": self._plain(error, ModelLoadError)})
-        else:
-            self._replies.send(Kind.MADE, {"stop_s": float(self._engine.stop_s)})
 
     def _beat(self) -> None:
         never = threading.Event()
@@ -192,11 +191,9 @@ class Server:
     ) -> None:
         def answer() -> None:
             try:
-                reply = question()
+                self._done(number, {"answer": question()})
             except BaseException as error:  # noqa: BLE001 - this thread's outermost edge
                 self._fail(number, error, family)
-            else:
-                self._done(number, {"answer": reply})
 
         self._desk.submit(answer)
 
@@ -216,10 +213,9 @@ class Server:
                 for chunk in relieved(self._made(), task.job, task.stop, tell):
                     if not self._hand_over(task, chunk):
                         break
+            self._done(task.number, {})
         except BaseException as error:  # noqa: BLE001 - this thread's outermost edge
             self._fail(task.number, error, GenerationError)
-        else:
-            self._done(task.number, {})
         finally:
             self._tasks.pop(task.number, None)
 
@@ -245,8 +241,17 @@ class Server:
         self._replies.send(Kind.FAILED, head)
 
     def _plain(self, error: BaseException, family: type[TTSError]) -> dict[str, JsonValue]:
+        """Return the error as what fits into a frame, whatever an engine made of it."""
         _tell_where(error)
-        return error_to_plain(translated(error, self._provider, family))
+        if isinstance(error, FrameError):
+            return error_to_plain(family(f"the engine's answer cannot be sent: {error}"))
+        try:
+            plain = error_to_plain(translated(error, self._provider, family))
+            encode(Kind.FAILED, plain)
+        except Exception as unfit:  # noqa: BLE001 - it may raise whatever it likes when looked at
+            _tell_where(unfit)
+            plain = error_to_plain(family(f"the engine failed ({type(error).__name__})"))
+        return plain
 
     def _stop(self) -> int:
         for task in tuple(self._tasks.values()):
