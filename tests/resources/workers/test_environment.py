@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from ttskit.resources.workers.environment import Secrets, environment, share
+from ttskit.resources.workers.environment import Secrets, environment, search_path, share
 
 FOLDER = Path("/somewhere")
 
@@ -55,6 +56,19 @@ def test_another_interpreter_does_not_get_this_one_s_modules() -> None:
         {"PYTHONPATH": "mine"}, secrets=Secrets(), threads=1, folder=FOLDER, same_python=False
     )
     assert left["PYTHONPATH"] == "mine"
+
+
+def test_what_is_found_in_a_working_directory_that_is_gone_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", ["", "relative", str(tmp_path)])
+    monkeypatch.chdir(tmp_path)
+    before = search_path()
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert before[:2] == [str(tmp_path), str(tmp_path / "relative")]
+    assert search_path() == [str(tmp_path), before[-1]]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 1_000])

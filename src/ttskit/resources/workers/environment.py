@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,5 +75,8 @@ def environment(
 def search_path() -> list[str]:
     """Return where this process finds modules, as absolute paths."""
     home = str(Path(ttskit.__file__).parent.parent)
-    found = [str(Path(entry).absolute()) for entry in sys.path]
+    found: list[str] = []
+    for entry in sys.path:
+        with suppress(OSError):  # it is relative to a working directory that is gone
+            found.append(str(Path(entry).absolute()))
     return list(dict.fromkeys([*found, home]))

@@ -215,17 +215,17 @@ def _plan(
         }
 
     def start(worker: Worker, over: Callable[[int, str], None]) -> WorkerProcess:
-        scratch = Scratch()
-        environ = environment(
-            os.environ,
-            secrets=settings.secrets,
-            threads=share(settings.workers),
-            folder=scratch.path,
-            same_python=same_python,
-        )
         listener = Listener(worker.heard, worker.murmur.write, over)
         name = f"{provider} worker {worker.number}"
+        scratch = Scratch()
         try:
+            environ = environment(
+                os.environ,
+                secrets=settings.secrets,
+                threads=share(settings.workers),
+                folder=scratch.path,
+                same_python=same_python,
+            )
             return WorkerProcess(python, environ, scratch, name=name, listener=listener)
         except OSError:
             scratch.remove()
