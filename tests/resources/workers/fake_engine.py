@@ -220,6 +220,13 @@ def _value(text: str) -> None:
     raise ValueError(text)
 
 
+def _daemon(_: str) -> None:
+    if os.fork() == 0:
+        os.setsid()
+        time.sleep(600)
+        os._exit(0)
+
+
 def _endless(_: str) -> None:
     raise GenerationError("not now", retry_after=math.inf)
 
@@ -265,6 +272,7 @@ SWITCHES: dict[str, Callable[[str], None]] = {
     "garbage": _garbage,
     "fuzz": _fuzz,
     "value": _value,
+    "daemon": _daemon,
     "endless": _endless,
     "unreadable": _unreadable,
     "litter": _litter,

@@ -318,6 +318,35 @@ async def test_what_an_engine_starts_and_writes_goes_with_it(shop: Shop) -> None
 
 
 @one_loop
+async def test_a_worker_s_death_is_noticed_although_what_it_forked_holds_its_pipes(
+    shop: Shop,
+) -> None:
+    host = shop.open()
+    assert await said(host, job(TEXT, "daemon", 2)) == TEXT
+    (worker,) = workers()
+    (daemon,) = worker.children()
+    try:
+        with anyio.fail_after(10), pytest.raises(WorkerCrashedError, match="SIGKILL"):
+            await chunks_of(host, job(TEXT, "kill", 2))
+        assert await said(host, TEXT) == TEXT
+        assert daemon.is_running()
+    finally:
+        daemon.kill()
+
+
+@one_loop
+async def test_a_worker_is_started_although_the_working_directory_is_gone(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with anyio.fail_after(10):
+        assert await said(shop.open(), TEXT) == TEXT
+
+
+@one_loop
 @pytest.mark.parametrize("do", ["", "loop", "hold", "freeze"])
 async def test_closing_ends_a_worker_whatever_it_does(shop: Shop, do: str) -> None:
     host = shop.open()

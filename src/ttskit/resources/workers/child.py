@@ -158,7 +158,8 @@ class Server:
             maker = _found(str(recipe.head.get("engine")))
             self._engine = maker(**recipe.mapping("arguments"))
             self._concurrency = recipe.number("concurrency") if self._engine.concurrent else 1
-            self._replies.send(Kind.MADE, {"stop_s": float(self._engine.stop_s)})
+            made = {"stop_s": float(self._engine.stop_s), "pid": os.getpid()}
+            self._replies.send(Kind.MADE, made)
         except BaseException as error:  # noqa: BLE001 - this thread's outermost edge
             self._replies.send(Kind.MADE, {"error": self._plain(error, ModelLoadError)})
 

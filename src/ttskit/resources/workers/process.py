@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import select
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from io import RawIOBase
 from typing import IO, cast
+
+import psutil
 
 from ttskit.resources.engine import JsonValue
 from ttskit.resources.workers.murmur import LOGGER
@@ -24,6 +27,8 @@ _READ_STDERR = 16 * 1024
 _PIPE = 1024 * 1024
 """Bytes that the pipe with the audio may hold, where the system lets us choose: fewer wake-ups."""
 _LAST_WORDS_S = 1.0
+_QUIET_S = 0.5
+"""Without a word from a worker for so long, it is looked whether it lives."""
 _F_SETPIPE_SZ = 1031
 """Source: Linux fcntl(2)."""
 
@@ -126,6 +131,10 @@ class WorkerProcess:
         except RuntimeError as error:
             self.kill()
             self._process.wait()
+            self._outbox.put(None)
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join(_LAST_WORDS_S)
             for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
                 _close(pipe)
             raise OSError("no thread can be started for a worker") from error
@@ -173,9 +182,31 @@ class WorkerProcess:
         pipe = self._process.stdout
         assert pipe is not None  # noqa: S101 - it was asked for
         decoder = Decoder(START)
-        for data in _blocks(pipe, _READ):
+        blocks = _blocks(pipe, _READ)
+        while self._comes(pipe) and (data := next(blocks, None)) is not None:
             for frame in decoder.feed(data):
                 self._listener.frame(frame)
+
+    def _comes(self, pipe: IO[bytes]) -> bool:
+        """Wait until there is something to be read, or the pipe's end; return whether there is.
+
+        What an engine has forked may hold the pipe open for longer than the worker lives.
+        """
+        if sys.platform == "win32":  # there nothing inherits it
+            return True
+        poll = select.poll()
+        poll.register(pipe, select.POLLIN)
+        while not poll.poll(1_000 * _QUIET_S):
+            if self._is_dead() and not poll.poll(0):
+                return False
+        return True
+
+    def _is_dead(self) -> bool:
+        """Whether the process has ended; it keeps its number until it is waited for."""
+        try:
+            return bool(psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return True
 
     def _drain(self) -> None:
         pipe = self._process.stderr

@@ -93,6 +93,7 @@ class Worker:
         self._policy = policy
         self._heard = heard
         self._process: WorkerProcess | None = None
+        self._pid = 0
         self._stop_s = 2.0
         self._calls = _LOAD
         self._left = 0.0
@@ -199,6 +200,7 @@ class Worker:
             return None
         if "error" in frame.head:
             return error_from_plain(frame.mapping("error"), self._provider)
+        self._pid = frame.number("pid")
         stop_s = frame.head.get("stop_s")
         self._stop_s = stop_s if isinstance(stop_s, float) else self._stop_s
         self.state = State.MADE
@@ -323,7 +325,7 @@ class Worker:
         if self._process is None or self.is_tired:
             return
         with suppress(psutil.Error):  # it is gone; its own thread tells
-            self._size = psutil.Process(self._process.pid).memory_info().rss
+            self._size = self._resident(self._process)
             self._warm = self._size if self._warm is None else self._warm
             self.is_tired = self._size > self._warm + self._policy.growth
 
@@ -331,8 +333,21 @@ class Worker:
         """Return the bytes of main memory that it takes, as measured a moment ago."""
         if self._size is None and self._process is not None:
             with suppress(psutil.Error):  # it is gone
-                self._size = psutil.Process(self._process.pid).memory_info().rss
+                self._size = self._resident(self._process)
         return self._size or 0
+
+    def _resident(self, process: WorkerProcess) -> int:
+        """Return the bytes of main memory that it takes now.
+
+        In a virtual environment on Windows what was started is a launcher, and the interpreter a
+        child of it. Source: CPython 3.11, ``PC/launcher.c``.
+        """
+        seen = psutil.Process(process.pid)
+        if self._pid not in (0, process.pid):
+            with suppress(psutil.NoSuchProcess):
+                told = psutil.Process(self._pid)
+                seen = told if told.ppid() == process.pid else seen
+        return int(seen.memory_info().rss)
 
     def _ended(self, number: int) -> Job | None:
         job = self.jobs.get(number)
