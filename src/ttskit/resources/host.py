@@ -385,6 +385,7 @@ class Resources:
         from ttskit.resources.model_host import ModelHost
         from ttskit.resources.workers.host import Settings, WorkerHost  # only where it is used
 
+        models = self._all_models()
         settings = Settings(
             workers=placement.workers,
             memory=placement.memory,
@@ -392,9 +393,9 @@ class Resources:
             secrets=self._engines.secrets,
             policy=self._engines.policy,
             hear_download=partial(self._tell_download, provider),
+            is_tight=models.is_bounded,
         )
         workers = WorkerHost(recipe, provider=provider, settings=settings)
-        models = self._all_models()
         if not models.is_bounded:
             workers.prepare()  # an interpreter takes its time, which others can use meanwhile
         return ModelHost(

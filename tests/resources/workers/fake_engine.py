@@ -29,6 +29,9 @@ from ttskit.testing.modem import Modem
 from ttskit.voices import Voice
 
 RATE = 16_000
+LOOKING = ("counted", "first", "first free", "lonely")
+"""Loads that look around: none fails; all but the first of all workers fail, or never end; one
+finds no memory where there is another worker."""
 _kept: list[bytearray] = []
 
 
@@ -38,7 +41,8 @@ class FakeEngine(Engine):
     Args:
         load: What loading does, one of the switches.
         chunk_s: Real seconds before each word.
-        home: The flag of a load that dies once.
+        home: A file that loads share: the flag of one that dies once; or a line for each, with the
+            number of workers that were there.
         diary: A file that tells when each job was begun and ended.
     """
 
@@ -53,12 +57,14 @@ class FakeEngine(Engine):
 
     @override
     def load(self) -> None:
+        if self._load in LOOKING:
+            self._look_around()
         if self._load == "fail":
             raise ModelLoadError("there are no weights")
         if self._load == "once" and not os.path.exists(self._home):  # noqa: PTH110 - a flag
             open(self._home, "w").close()  # noqa: PTH123 - a flag
             os._exit(3)
-        _do("" if self._load == "once" else self._load, "")
+        _do("" if self._load in ("once", *LOOKING) else self._load, "")
         self._modem = Modem(RATE)
 
     @override
@@ -84,11 +90,37 @@ class FakeEngine(Engine):
             yield EngineChunk(tones.samples, RATE, words)
         self._note(f"end {job.text}")
 
+    def _look_around(self) -> None:
+        """Load as what else has been loaded allows."""
+        import psutil
+
+        commands = [child.cmdline() for child in psutil.Process(os.getppid()).children()]
+        workers = sum("ttskit.resources.workers" in command for command in commands)
+        with open(self._home, "a+", encoding="ascii") as home:  # noqa: PTH123 - as below
+            home.write(f"{workers}\n")
+            home.seek(0)
+            loads = len(home.readlines())
+        if self._load == "first" and loads > 1:
+            raise ModelLoadError("the weights were moved")
+        if self._load == "lonely" and workers > 1:
+            raise MemoryError
+        while self._load == "first free" and loads > 1:
+            time.sleep(0.01)
+
     def _note(self, line: str) -> None:
         """Append a line to a diary that workers share, where there is one."""
         if self._diary:
             with open(self._diary, "a", encoding="utf-8") as diary:  # noqa: PTH123 - once and again
                 diary.write(f"{line}\n")
+
+
+class Secretive(FakeEngine):
+    """Never tells its voices."""
+
+    @override
+    def voices(self) -> list[Voice]:
+        time.sleep(600)
+        return []
 
 
 class Parallel(FakeEngine):

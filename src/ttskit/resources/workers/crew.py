@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import queue
-import signal
 import threading
 import time
 from collections import deque
@@ -50,6 +49,8 @@ class Plan:
     """Starts the process of a worker, which gets its frames; then hears of its end."""
     hear_download: Hear
     """Hears how far the engine's downloads are."""
+    is_tight: bool = False
+    """There is no memory for a worker beside the one that it replaces: that one leaves first."""
 
 
 class Crew:
@@ -72,9 +73,12 @@ class Crew:
         self._questions: deque[Question] = deque()
         self._wanted = 0
         self._restarts = Restarts(plan.policy)
+        self._futile = Restarts(plan.policy)
+        """Loads that failed while others worked."""
         self._numbers = 0
         self._is_warm_wanted = False
         """Somebody has spoken, or wanted to: workers that come are loaded at once."""
+        self._is_tight = plan.is_tight
         self._is_closed = False
         self._is_abandoned = False
         self._looked = time.monotonic()
@@ -140,10 +144,11 @@ class Crew:
     def rest(self, timeout_s: float) -> None:
         """End the workers once they have done what they have; the next request starts others.
 
-        Blocks until their processes are gone, or for ``timeout_s`` seconds.
+        Blocks until their processes are gone, or for ``timeout_s`` seconds; who has no job that is
+        heard is killed then.
         """
         with self._lock:
-            leaving = [worker for worker in self._workers if worker.stays]
+            leaving = set(self._workers)
             self._wanted, self._is_warm_wanted = 0, False
             for worker in leaving:
                 worker.retire()
@@ -151,7 +156,13 @@ class Crew:
                 self._is_warm_wanted = True
                 self._want(self._plan.workers)
             self._wake.put(None)
-            self._left.wait_for(lambda: not set(leaving) & set(self._workers), timeout_s)
+            if not self._left.wait_for(lambda: leaving.isdisjoint(self._workers), timeout_s):
+                stuck = {
+                    worker for worker in leaving.intersection(self._workers) if not worker.is_busy
+                }
+                for worker in stuck:
+                    worker.end("it did not leave")
+                self._left.wait_for(lambda: stuck.isdisjoint(self._workers), timeout_s)
 
     def taken(self) -> tuple[int, Mapping[str, tuple[int, int]]]:
         """Return what all workers together take when they are loaded, judging by those that are.
@@ -318,14 +329,23 @@ class Crew:
         """Tell those who wait, unless others can work."""
         worker.end("it could not be loaded")
         worker.is_expected = True
-        others = [other for other in self._active() if other is not worker]
+        others = [other for other in self._workers if other.can_work]
         self._wanted = len(others)
         if not others:
+            self._is_warm_wanted = False
             worker.fail_questions(error)
             self._fail_waiting(error)
+            return
+        self._futile.note(time.monotonic())
+        if isinstance(error, OutOfMemoryError) and not self._is_tight:
+            self._is_tight = True  # the keeper lets a tired one go, whose memory may do
+            return
+        for other in others:
+            if other.is_tired:
+                other.carry_on()
 
     def _relieve(self) -> None:
-        """Let a tired worker go, now that a fresh one is ready."""
+        """Let a tired worker go: a fresh one is ready, or must wait for its memory."""
         for worker in self._workers:
             if worker.is_tired and worker.state is State.READY:
                 worker.retire()
@@ -343,15 +363,17 @@ class Crew:
         worker.murmur.close()
         with self._lock:
             self._workers.remove(worker)
-            expected = worker.is_expected or self._is_closed
-            if not expected:
+            is_expected = worker.is_expected or self._is_closed
+            if not is_expected:
                 self._restarts.note(time.monotonic())
-                how = worker.reason or _told(code)
+                how = worker.how(code)
                 _logger.warning("%s: the engine's process ended: %s", self._plan.provider, how)
             self._resend(worker, code)
             self._left.notify_all()
             if not self._is_closed:
                 self._give_up_if_spent()
+                if self._jobs or self._questions:
+                    self._want(1)
                 self._dispatch()
         self._wake.put(None)
 
@@ -371,22 +393,12 @@ class Crew:
             if job.may_be_sent_again(no_memory=no_memory) and not self._is_closed:
                 self._jobs.appendleft(job.again())
             else:
-                job.fail(self._death(worker, code, no_memory=no_memory))
+                job.fail(worker.death(code))
         for question in worker.questions.values():
             if question.may_be_sent_again() and not self._is_closed:
                 self._questions.appendleft(question)
             else:
-                question.fail(self._death(worker, code, no_memory=no_memory))
-
-    def _death(self, worker: Worker, code: int, *, no_memory: bool) -> TTSError:
-        if worker.error is not None:
-            return worker.error
-        if no_memory and not worker.reason:
-            return OutOfMemoryError(
-                "the engine's process died for want of memory", provider=self._plan.provider
-            )
-        how = worker.reason or _told(code)
-        return WorkerCrashedError(f"the engine's process died: {how}", provider=self._plan.provider)
+                question.fail(worker.death(code))
 
     def _keep(self) -> None:
         """Start workers and look after them, for as long as the crew is there."""
@@ -437,13 +449,17 @@ class Crew:
         self._looked = now
         for worker in self._workers:
             worker.look(passed)
+        if self._is_tight and all(worker.state is State.READY for worker in self._workers):
+            self._relieve()
 
     def _next_worker(self) -> Worker | None:
         """Return a worker to be started now, if there is to be one."""
         active = self._active()
-        if self._is_closed or len(active) >= self._wanted or any(w.is_starting for w in active):
+        there = self._workers if self._is_tight else active
+        if self._is_closed or len(there) >= self._wanted or any(w.is_starting for w in active):
             return None
-        if self._restarts.wait(time.monotonic()) > 0:
+        now = time.monotonic()
+        if self._restarts.wait(now) > 0 or (active and self._futile.wait(now) > 0):
             return None
         self._numbers += 1
         worker = Worker(self._numbers, self._plan.provider, self._policy, heard=self._heard)
@@ -461,12 +477,3 @@ class Crew:
             if self._is_closed:
                 worker.end(_NEVER)
         process.send(Kind.RECIPE, self._plan.recipe())  # only now: the answer finds it attached
-
-
-def _told(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"signal {signal.Signals(-code).name}"
-    except ValueError:
-        return f"signal {-code}"

@@ -54,6 +54,8 @@ class Settings:
     policy: WorkerPolicy = field(default_factory=WorkerPolicy)
     hear_download: Hear = tuple
     """Hears how far the engine's downloads are."""
+    is_tight: bool = False
+    """There is no memory for a worker beside the one that it replaces."""
 
 
 class WorkerHost:
@@ -232,7 +234,13 @@ def _plan(
             raise
 
     return Plan(
-        provider, settings.workers, settings.policy, first_frame, start, settings.hear_download
+        provider,
+        settings.workers,
+        settings.policy,
+        first_frame,
+        start,
+        settings.hear_download,
+        settings.is_tight,
     )
 
 

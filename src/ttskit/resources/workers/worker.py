@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from ttskit.errors import GenerationError, TTSError
+from ttskit.errors import GenerationError, OutOfMemoryError, TTSError, WorkerCrashedError
 from ttskit.resources.engine import JsonValue
 from ttskit.resources.workers.call import Job, Question
 from ttskit.resources.workers.forms import (
@@ -107,7 +108,17 @@ class Worker:
     @property
     def stays(self) -> bool:
         """Whether it counts as one of those that are wanted."""
-        return self.state in _STAYING and not self.is_tired
+        return self.can_work and not self.is_tired
+
+    @property
+    def can_work(self) -> bool:
+        """Whether it takes jobs, or is going to; even one that is to be replaced does."""
+        return self.state in _STAYING
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it has a job that somebody listens to."""
+        return any(not job.is_over for job in self.jobs.values())
 
     @property
     def is_starting(self) -> bool:
@@ -180,6 +191,7 @@ class Worker:
         if job.number in self.jobs and not job.is_over:
             job.is_over = True
             self._send(Kind.CANCEL, {"id": job.number})
+            self._leave_if_done()
 
     def audio(self, frame: Frame) -> None:
         """Hand over a part of a job's audio; without the lock."""
@@ -254,10 +266,15 @@ class Worker:
         return None
 
     def retire(self) -> None:
-        """Let it finish what it has, and go."""
-        self.state = State.RETIRING
-        self.is_expected = True
-        self._leave_if_done()
+        """Let it finish what somebody waits for, and go, unless it does so already."""
+        if self.can_work:
+            self.state = State.RETIRING
+            self.is_expected = True
+            self._leave_if_done()
+
+    def carry_on(self) -> None:
+        """Let it do as much again before it is replaced."""
+        self.is_tired, self.finished, self._warm = False, 0, None
 
     def leave(self) -> None:
         """Tell it to stop everything and exit."""
@@ -281,6 +298,20 @@ class Worker:
         """Tell those who wait for an answer that none comes."""
         while self.questions:
             self.questions.popitem()[1].fail(error)
+
+    def how(self, code: int) -> str:
+        """Return in words why its process ended, which left this exit code."""
+        return self.reason or _told(code)
+
+    def death(self, code: int) -> TTSError:
+        """Return the error of those who were not answered when it ended."""
+        if self.error is not None:
+            return self.error
+        if self.murmur.found_no_memory and not self.reason:
+            problem = "the engine's process died for want of memory"
+            return OutOfMemoryError(problem, provider=self._provider)
+        problem = f"the engine's process died: {self.how(code)}"
+        return WorkerCrashedError(problem, provider=self._provider)
 
     def look(self, passed: float) -> None:
         """See after so many seconds whether it lives, stops, grows and goes as it should."""
@@ -359,7 +390,7 @@ class Worker:
         return job
 
     def _leave_if_done(self) -> None:
-        if self.state is State.RETIRING and not self.jobs and not self.questions:
+        if self.state is State.RETIRING and not self.is_busy and not self.questions:
             self.leave()
 
     def _number(self) -> int:
@@ -379,3 +410,12 @@ class Worker:
         """Return the id of the only job at work, for lines that do not say whose they are."""
         at_work = [job.job.request_id for job in list(self.jobs.values()) if job.is_begun]
         return at_work[0] if len(at_work) == 1 else ""
+
+
+def _told(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:
+        return f"signal {-code}"
