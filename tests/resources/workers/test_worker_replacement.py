@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
 import pytest
+from typing_extensions import override
 
 from tests.resources.workers.conftest import (
     Shop,
+    chunks_of,
     job,
     kill,
     one_loop,
@@ -18,7 +22,7 @@ from tests.resources.workers.conftest import (
     workers,
 )
 from tests.resources.workers.fake_engine import FakeEngine, Patient, Secretive
-from ttskit.errors import ModelLoadError, WorkerCrashedError
+from ttskit.errors import ModelLoadError, ResourceError, WorkerCrashedError
 from ttskit.resources.engine import EngineJob, Recipe
 from ttskit.resources.host import Engines, Resources
 from ttskit.resources.memory import MAIN
@@ -184,3 +188,47 @@ async def test_voices_are_told_after_a_load_has_failed(shop: Shop) -> None:
         await until(lambda: len(workers()) < 2)
         (voice,) = await host.voices()
         assert voice.id == "one"
+
+
+class Slow(logging.Handler):
+    """Takes its time until it is told not to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_called = threading.Event()
+        self.go_on = threading.Event()
+        self.was_told = False
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        if "process ended" in record.getMessage():
+            self.is_called.set()
+            self.was_told = self.go_on.wait(2)
+
+
+@one_loop
+async def test_nobody_waits_for_the_application_to_log_a_worker_s_death(shop: Shop) -> None:
+    host, slow, logger = shop.open(), Slow(), logging.getLogger("ttskit.worker")
+    await host.start()
+    (first,) = workers()
+    logger.addHandler(slow)
+    try:
+        kill(first)
+        await until(slow.is_called.is_set)
+        assert await said(host, TEXT) == TEXT
+        slow.go_on.set()
+        await until(lambda: slow.was_told)
+    finally:
+        logger.removeHandler(slow)
+
+
+@one_loop
+async def test_a_system_without_a_thread_for_the_workers_is_told_as_such(shop: Shop) -> None:
+    host = shop.open()
+    before = threading.stack_size(2**46)  # there is no room for such a stack
+    try:
+        with pytest.raises(ResourceError, match="no thread"):
+            await chunks_of(host, EngineJob(TEXT))
+    finally:
+        threading.stack_size(before)
+    assert await said(host, TEXT) == TEXT

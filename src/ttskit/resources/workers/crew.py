@@ -17,7 +17,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ttskit.errors import OutOfMemoryError, ServiceClosedError, TTSError, WorkerCrashedError
+from ttskit.errors import (
+    OutOfMemoryError,
+    ResourceError,
+    ServiceClosedError,
+    TTSError,
+    WorkerCrashedError,
+)
 from ttskit.resources.downloads import Hear
 from ttskit.resources.engine import JsonValue
 from ttskit.resources.workers.call import Job, Question
@@ -92,7 +98,11 @@ class Crew:
         return self._keeper is not None
 
     def prepare(self) -> None:
-        """Have a first worker started, which makes the engine and does not load it yet."""
+        """Have a first worker started, which makes the engine and does not load it yet.
+
+        Raises:
+            ResourceError: The system gives no thread.
+        """
         with self._lock:
             if not self._is_closed:
                 self._want(1)
@@ -107,9 +117,9 @@ class Crew:
         """
         with self._lock:
             self._check_open()
+            self._want(self._plan.workers)
             self._jobs.append(job)
             self._is_warm_wanted = True
-            self._want(self._plan.workers)
             self._dispatch()
 
     def ask(self, question: Question) -> None:
@@ -118,13 +128,14 @@ class Crew:
         Raises:
             ServiceClosedError: The crew was closed.
             WorkerCrashedError: The engine died too often of late.
+            ResourceError: The system gives no thread.
         """
         with self._lock:
             self._check_open()
-            self._questions.append(question)
             is_load = question.kind is Kind.LOAD
-            self._is_warm_wanted = self._is_warm_wanted or is_load
             self._want(self._plan.workers if is_load else 1)
+            self._questions.append(question)
+            self._is_warm_wanted = self._is_warm_wanted or is_load
             self._dispatch()
 
     def cancel(self, job: Job) -> None:
@@ -227,7 +238,11 @@ class Crew:
             self._looked = time.monotonic()
             name = f"ttskit {self._plan.provider} keeper"
             keeper = threading.Thread(target=self._keep, name=name, daemon=True)
-            keeper.start()
+            try:
+                keeper.start()
+            except RuntimeError as error:
+                problem = "no thread can be started for the engine's processes"
+                raise ResourceError(problem, provider=self._plan.provider, cause=error) from error
             self._keeper = keeper
         self._wanted = max(self._wanted, workers)
         if len(self._active()) < self._wanted:
@@ -366,8 +381,6 @@ class Crew:
             is_expected = worker.is_expected or self._is_closed
             if not is_expected:
                 self._restarts.note(time.monotonic())
-                how = worker.how(code)
-                _logger.warning("%s: the engine's process ended: %s", self._plan.provider, how)
             self._resend(worker, code)
             self._left.notify_all()
             if not self._is_closed:
@@ -376,6 +389,9 @@ class Crew:
                     self._want(1)
                 self._dispatch()
         self._wake.put(None)
+        if not is_expected:  # without the lock: the application's handlers may take their time
+            how = worker.how(code)
+            _logger.warning("%s: the engine's process ended: %s", self._plan.provider, how)
 
     def _give_up_if_spent(self) -> None:
         now = time.monotonic()
