@@ -41,6 +41,8 @@ class Script:
     gate: threading.Event | None = None
     """Waited for before each chunk."""
     load_error: BaseException | None = None
+    load_gate: threading.Event | None = None
+    """Waited for while it loads."""
     error: BaseException | None = None
     loads: int = 0
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -55,6 +57,8 @@ class Scripted(Engine):
     @override
     def load(self) -> None:
         self.script.loads += 1
+        if self.script.load_gate is not None:
+            self.script.load_gate.wait(TIMEOUT_S)
         if self.script.load_error is not None:
             raise self.script.load_error
 
@@ -366,3 +370,21 @@ async def _expect_closed(host: Host, then: threading.Event) -> None:
     with pytest.raises(ServiceClosedError):
         await chunks_of(host)
     then.set()
+
+
+async def test_an_engine_is_not_closed_before_it_is_loaded(resources: Resources) -> None:
+    script = Script(load_gate=threading.Event())
+    host = host_of(resources, script)
+
+    async def start() -> None:
+        with pytest.raises(ServiceClosedError):
+            await host.start()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(start)
+        await until(lambda: script.loads == 1)
+        await host.aclose()
+        assert not script.closed.is_set()
+        assert script.load_gate is not None
+        script.load_gate.set()
+    await until(script.closed.is_set)

@@ -136,6 +136,7 @@ class EngineHost:
         self._aborts: set[_Abort] = set()
         self._lock = threading.Lock()
         self._flight: Future[Engine] | None = None
+        self._is_closed = False
         weakref.finalize(self, _wind_down, (self._jobs, self._desk), self._aborts)
 
     async def start(self) -> None:
@@ -231,6 +232,8 @@ class EngineHost:
     def _loaded(self) -> Engine:
         """Return the engine once it is loaded, by this thread or by the one that came first."""
         with self._lock:
+            if self._is_closed:
+                raise ServiceClosedError("the service was shut down", provider=self._provider)
             is_first = self._flight is None
             flight = self._flight = self._flight or Future()
         if is_first:
@@ -250,8 +253,12 @@ class EngineHost:
             listener.reset(told)
 
     def _close_engine(self, closed: Handover[None]) -> None:
+        """Close the engine, unless it was never loaded; a load that is under way comes first."""
+        with self._lock:
+            self._is_closed = True
+            flight = self._flight
         try:
-            if self._flight is not None:
+            if flight is not None and flight.exception() is None:
                 self._engine.close()
         except BaseException as error:  # noqa: BLE001 - this thread's outermost edge
             closed.end(translated(error, self._provider, GenerationError))
