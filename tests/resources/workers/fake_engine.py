@@ -168,6 +168,7 @@ def _segfault(_: str) -> None:
 
 def _freeze(_: str) -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(600)  # another thread may take the signal, and this one go on for a moment
 
 
 def _loop(_: str) -> None:
