@@ -9,8 +9,7 @@ until no further heap is made. Printed is the Theil-Sen slope in KiB a thousand 
 its 95 % interval (P. K. Sen, J. Am. Stat. Assoc. 63, 1968), and what it amounts to over the whole
 run. Memory moves in steps, so neighbouring samples tell much the same: the interval is as wide as
 that makes it (K. H. Hamed and A. R. Rao, J. Hydrol. 204, 1998). An engine is flat where the
-interval holds zero, or where the whole run adds less than the samples scatter, or than a thousandth
-of what is held: memory is handed out in pages, and some are touched for the first time late.
+interval holds zero, or where the whole run adds less than the samples scatter.
 """
 
 from __future__ import annotations
@@ -34,7 +33,6 @@ SENTENCE = (
 WORDS = SENTENCE.split()
 TEXTS = 500
 SAMPLES = 100
-NEGLIGIBLE = 1 / 1000
 MOST_WITHIN_95 = 1.96
 """Standard deviations within which 95 % of a normal distribution lie."""
 
@@ -48,13 +46,10 @@ class Trend:
     high: float
     scatter: float
     """Bytes; half of the samples are nearer to the line."""
-    held: float
-    """Bytes, the median."""
 
     def is_flat(self, utterances: int) -> bool:
         """Whether nothing grows, as far as the samples tell."""
-        negligible = max(self.scatter, self.held * NEGLIGIBLE)
-        return self.low <= 0 <= self.high or abs(self.slope) * utterances < negligible
+        return self.low <= 0 <= self.high or abs(self.slope) * utterances < self.scatter
 
 
 def trend(at: np.ndarray, held: np.ndarray) -> Trend:
@@ -69,9 +64,7 @@ def trend(at: np.ndarray, held: np.ndarray) -> Trend:
     high = min(round((len(slopes) + spread) / 2), len(slopes) - 1)
     slope = float(np.median(slopes))
     scatter = float(np.median(np.abs(rest - np.median(rest))))
-    return Trend(
-        slope, float(slopes[low]), float(slopes[high]), scatter, held=float(np.median(held))
-    )
+    return Trend(slope, float(slopes[low]), float(slopes[high]), scatter)
 
 
 def _dependence(rest: np.ndarray) -> float:
