@@ -182,24 +182,28 @@ class WorkerProcess:
         pipe = self._process.stdout
         assert pipe is not None  # noqa: S101 - it was asked for
         decoder = Decoder(START)
-        blocks = _blocks(pipe, _READ)
-        while self._comes(pipe) and (data := next(blocks, None)) is not None:
+        for data in _blocks(pipe, _READ, comes=self._watched(pipe)):
             for frame in decoder.feed(data):
                 self._listener.frame(frame)
 
-    def _comes(self, pipe: IO[bytes]) -> bool:
-        """Wait until there is something to be read, or the pipe's end; return whether there is.
+    def _watched(self, pipe: IO[bytes]) -> Callable[[], bool]:
+        """Return what waits until there is something to be read, or the pipe's end.
 
-        What an engine has forked may hold the pipe open for longer than the worker lives.
+        What an engine has forked may hold the pipe open for longer than the worker lives: false,
+        when it is dead and all it wrote was read.
         """
         if sys.platform == "win32":  # there nothing inherits it
-            return True
+            return lambda: True
         poll = select.poll()
         poll.register(pipe, select.POLLIN)
-        while not poll.poll(1_000 * _QUIET_S):
-            if self._is_dead() and not poll.poll(0):
-                return False
-        return True
+
+        def comes() -> bool:
+            while not poll.poll(1_000 * _QUIET_S):
+                if self._is_dead() and not poll.poll(0):
+                    return False
+            return True
+
+        return comes
 
     def _is_dead(self) -> bool:
         """Whether the process has ended; it keeps its number until it is waited for."""
@@ -217,15 +221,19 @@ class WorkerProcess:
         _close(pipe)
 
 
-def _blocks(pipe: IO[bytes], size: int) -> Iterator[memoryview]:
+def _blocks(
+    pipe: IO[bytes], size: int, *, comes: Callable[[], bool] = lambda: True
+) -> Iterator[memoryview]:
     """Yield what comes until the other end is closed; each block is good until the next.
+
+    ``comes`` is asked before each read: false ends it.
 
     All go through one buffer, which is no part of the C library's heap: that keeps what it once
     gave out, and every worker's threads may have a heap of their own.
     """
     buffer = room(size)
     raw = cast("RawIOBase", pipe)  # as it is opened without a buffer
-    while count := raw.readinto(buffer):
+    while comes() and (count := raw.readinto(buffer)):
         yield buffer[:count]
 
 
