@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import IO
 
 from ttskit.errors import ModelLoadError, StorageFullError
 from ttskit.resources.downloads import Progress
@@ -78,9 +79,7 @@ def unpack(archive: Path, folder: Path) -> None:
             for info in content.infolist():
                 _check_inside(info)
             for info in files:
-                name = PurePosixPath(info.filename).name
-                with content.open(info) as packed, (folder / name).open("wb") as file:
-                    shutil.copyfileobj(packed, file, _BLOCK)
+                _take_out(content.open(info), info.filename, folder)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         raise Refused("what came is no zip archive, or a damaged one") from error
 
@@ -97,13 +96,17 @@ def unpack_tar(archive: Path, folder: Path) -> None:
             for member in content:
                 if not (member.isfile() or member.isdir()) or _leads_out(member.name):
                     raise Refused(_OUTSIDE)
-                packed = content.extractfile(member) if member.isfile() else None
-                if packed is not None:
-                    name = PurePosixPath(member.name).name
-                    with packed, (folder / name).open("wb") as file:
-                        shutil.copyfileobj(packed, file, _BLOCK)
+                packed = content.extractfile(member)
+                if packed is not None:  # no folder
+                    _take_out(packed, member.name, folder)
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise Refused("what came is no tar archive, or a damaged one") from error
+
+
+def _take_out(packed: IO[bytes], name: str, folder: Path) -> None:
+    """Write a file of an archive into the folder, without the folders in its name."""
+    with packed, (folder / PurePosixPath(name).name).open("wb") as file:
+        shutil.copyfileobj(packed, file, _BLOCK)
 
 
 def _check_inside(info: zipfile.ZipInfo) -> None:
