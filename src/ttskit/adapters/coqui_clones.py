@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 KEPT = 64
 """Cloned voices that are remembered; the largest, XTTS's, take some 130 kB each."""
+SHORTEST_S = 0.35
+"""Of a sample, in seconds: XTTS hears nothing in less than 0.33."""
+_SILENCE = 1e-3
+"""A sample that is nowhere louder than -60 dB holds nobody's voice, and a network knows one."""
 Known = TypeVar("Known")
 """What a model has to know of a voice."""
 
@@ -31,6 +35,26 @@ class Clones(SampleVoices[Known]):
 
     def __init__(self, make: Callable[[Samples, int], Known], *, most: int = KEPT) -> None:
         super().__init__(lambda sample: make(*_decoded(Path(sample).read_bytes())), most=most)
+
+
+def require_length(samples: Samples, sample_rate: int) -> None:
+    """Accept a sample that is long enough, or raise.
+
+    Raises:
+        InvalidVoiceReferenceError: It is too short.
+    """
+    if len(samples) < SHORTEST_S * sample_rate:
+        raise InvalidVoiceReferenceError("the sample of the voice is too short")
+
+
+def require_sound(samples: Samples) -> None:
+    """Accept a sample in which something is to be heard, or raise.
+
+    Raises:
+        InvalidVoiceReferenceError: It is silent.
+    """
+    if np.abs(samples).max() < _SILENCE:
+        raise InvalidVoiceReferenceError("the sample holds no voice: it is silent")
 
 
 def _decoded(wav: bytes) -> tuple[Samples, int]:

@@ -10,13 +10,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import librosa
-import numpy as np
 import torch
 from TTS.config import get_from_config_or_model_args
 from TTS.tts.utils.managers import EmbeddingManager
 from TTS.utils.audio.numpy_transforms import rms_volume_norm
 
-from ttskit.adapters.coqui_clones import Clones
+from ttskit.adapters.coqui_clones import Clones, require_length, require_sound
 from ttskit.adapters.coqui_files import encoder_of
 from ttskit.adapters.coqui_loading import loading
 from ttskit.errors import (
@@ -37,10 +36,6 @@ if TYPE_CHECKING:
     from ttskit.voices import Voice
 
 Embedding = tuple[float, ...]
-_SHORTEST_S = 0.35
-"""Of a sample, in seconds."""
-_SILENCE = 1e-3
-"""A sample that is nowhere louder than -60 dB holds nobody's voice, and the network knows one."""
 
 
 class Speakers:
@@ -134,10 +129,8 @@ class _Encoder:
         manager = self._manager
         if manager is None:
             raise ModelLoadError("the model is not loaded")
-        if len(samples) < _SHORTEST_S * sample_rate:
-            raise InvalidVoiceReferenceError("the sample of the voice is too short")
-        if np.abs(samples).max() < _SILENCE:
-            raise InvalidVoiceReferenceError("the sample holds no voice")
+        require_length(samples, sample_rate)
+        require_sound(samples)
         try:
             with torch.inference_mode():
                 made = manager.compute_embeddings(_features(manager, samples, sample_rate))[0]

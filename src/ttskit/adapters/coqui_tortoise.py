@@ -20,7 +20,7 @@ from TTS.tts.layers.tortoise.random_latent_generator import RandomLatentConverte
 from typing_extensions import override
 
 from ttskit.adapters.coqui_cast import Cast
-from ttskit.adapters.coqui_clones import Clones
+from ttskit.adapters.coqui_clones import Clones, require_length, require_sound
 from ttskit.adapters.coqui_engine import CoquiModel, call_options
 from ttskit.adapters.coqui_files import TORTOISE_FILES
 from ttskit.adapters.coqui_loading import loading, read_settings
@@ -32,7 +32,6 @@ from ttskit.adapters.torch_device import choose_device
 from ttskit.adapters.torch_seed import Dice
 from ttskit.errors import (
     GenerationError,
-    InvalidVoiceReferenceError,
     ModelLoadError,
     TextTooLongError,
     VoiceNotFoundError,
@@ -52,7 +51,6 @@ _KNOWN = ("temperature", "top_p", "repetition_penalty")
 _RATE = 24_000
 _HEARD_RATE, _HEARD_FRAMES = 22_050, 132_300
 """Hz, and frames of them: of a longer sample Coqui takes any 6 s, and ttskit the first."""
-_SHORTEST_S, _SILENCE = 0.35, 1e-3
 _LONGEST, _MOST_IDS = 200, 390
 """Characters of a sentence, some 13 s of the 23 that it says in one go, and ids that it reads."""
 _OWN_VOICE = 0
@@ -130,8 +128,8 @@ class TortoiseModel(CoquiModel):
         return self._own
 
     def _cloned(self, samples: Samples, sample_rate: int) -> _Latents:
-        if len(samples) < _SHORTEST_S * sample_rate or np.abs(samples).max() < _SILENCE:
-            raise InvalidVoiceReferenceError("the sample of the voice is too short, or silent")
+        require_length(samples, sample_rate)
+        require_sound(samples)
         wave = torch.from_numpy(samples).unsqueeze(0)
         heard, drawn = (
             torchaudio.functional.resample(wave, sample_rate, rate).clip(-1, 1)

@@ -19,7 +19,7 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 from typing_extensions import override
 
 from ttskit.adapters.coqui_cast import Cast
-from ttskit.adapters.coqui_clones import Clones
+from ttskit.adapters.coqui_clones import Clones, require_length
 from ttskit.adapters.coqui_engine import CoquiModel, call_options
 from ttskit.adapters.coqui_growing import XTTS_DECODER, GrowingDecoder
 from ttskit.adapters.coqui_kinds import CHARACTERS
@@ -32,7 +32,6 @@ from ttskit.adapters.torch_device import choose_device
 from ttskit.adapters.torch_seed import Dice
 from ttskit.errors import (
     GenerationError,
-    InvalidVoiceReferenceError,
     ModelLoadError,
     VoiceNotFoundError,
 )
@@ -50,8 +49,6 @@ if TYPE_CHECKING:
 _KNOWN = ("temperature", "top_k", "top_p", "repetition_penalty")
 _HEARD_RATE = 22_050
 """Hz at which XTTS hears samples of voices."""
-_SHORTEST_S = 0.35
-"""Of a sample, in seconds: XTTS hears nothing in less than 0.33."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +137,7 @@ class XttsModel(CoquiModel):
 
     def _cloned(self, samples: Samples, sample_rate: int) -> Latents:
         """Return what ``get_conditioning_latents`` would, without its decoder of audio files."""
-        if len(samples) < _SHORTEST_S * sample_rate:
-            raise InvalidVoiceReferenceError("the sample of the voice is too short")
+        require_length(samples, sample_rate)
         model, config = self._loaded(), self._config
         heard = torchaudio.functional.resample(
             torch.from_numpy(samples).unsqueeze(0), sample_rate, _HEARD_RATE
